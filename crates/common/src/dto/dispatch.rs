@@ -1,0 +1,163 @@
+//! What `campaigns` hands to `notifications`, and how it went.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::dto::audience::Recipient;
+use crate::ids::WorkspaceId;
+
+/// The visible sender of a mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mailbox {
+    #[serde(default)]
+    pub name: String,
+    pub email: crate::values::EmailAddress,
+}
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContentFormat {
+    Html,
+    Mjml,
+    Markdown,
+    Text,
+}
+
+/// What a mail says, before it is rendered for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    pub format: ContentFormat,
+    pub body: String,
+    /// The text part; made from the body when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// What to do with a message whose fate a crash made unknowable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AmbiguousPolicy {
+    /// List it and wait for the operator.
+    #[default]
+    Hold,
+    /// Send it again, with the same Message-ID.
+    Resend,
+}
+
+/// `PUT /internal/campaigns/{id}`: the snapshot that every message of a campaign is made from.
+/// Putting the same snapshot again changes nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignSnapshot {
+    pub workspace_id: WorkspaceId,
+    pub name: String,
+    pub subject: String,
+    #[serde(default)]
+    pub preheader: String,
+    pub from: Mailbox,
+    #[serde(default)]
+    pub reply_to: Option<crate::values::EmailAddress>,
+    pub content: Content,
+    #[serde(default)]
+    pub ambiguous: AmbiguousPolicy,
+}
+
+/// `POST /internal/campaigns/{id}/recipients`: one page of the audience. Handing the same lead
+/// over twice changes nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandOver {
+    pub workspace_id: WorkspaceId,
+    pub recipients: Vec<HandedRecipient>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandedRecipient {
+    pub recipient: Recipient,
+    /// Not to be sent earlier (a schedule in the recipient's own zone).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedOver {
+    /// How many of them the ledger did not know yet.
+    pub added: i64,
+}
+
+/// `POST /internal/campaigns/{id}/{complete|pause|resume|cancel}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignOrder {
+    pub workspace_id: WorkspaceId,
+}
+
+/// `POST /internal/campaigns/test`: one mail of this content to each address, outside the ledger's
+/// campaign count; `lead` is the person it is rendered for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestSend {
+    pub snapshot: CampaignSnapshot,
+    pub to: Vec<crate::values::EmailAddress>,
+    pub lead: serde_json::Value,
+}
+
+/// The fate of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Pending,
+    /// The server answered 2xx to the message.
+    Accepted,
+    /// A final refusal.
+    Rejected,
+    /// Not sent because the person must not be mailed.
+    Suppressed,
+    /// Not sent for another reason: cancelled, or it could not be rendered.
+    Skipped,
+    /// The connection ended between the final dot and the reply.
+    Ambiguous,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Suppressed => "suppressed",
+            Self::Skipped => "skipped",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
+/// Where everybody of the audience is. `audience` is the sum of the next six.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Settlement {
+    pub audience: i64,
+    pub accepted: i64,
+    pub rejected: i64,
+    pub suppressed: i64,
+    pub skipped: i64,
+    pub ambiguous: i64,
+    pub pending: i64,
+    /// True when everybody was handed over and nobody is pending.
+    pub settled: bool,
+}
+
+impl Settlement {
+    /// The six outcomes together.
+    pub fn sum(&self) -> i64 {
+        self.accepted
+            + self.rejected
+            + self.suppressed
+            + self.skipped
+            + self.ambiguous
+            + self.pending
+    }
+}

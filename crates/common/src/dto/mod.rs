@@ -1,0 +1,6 @@
+//! Bodies of the internal requests between services (`/internal/...`, service token needed).
+
+pub mod access;
+pub mod audience;
+pub mod dispatch;
+pub mod report;
