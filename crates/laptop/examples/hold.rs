@@ -1,0 +1,15 @@
+//! Starts both servers in the folder given, prints their pids, and stays until it is stopped.
+
+use std::{path::PathBuf, thread};
+
+use laptop::{Postgres, PostgresOptions, Redis, RedisOptions};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = PathBuf::from(std::env::args().nth(1).ok_or("usage: hold <folder>")?);
+    let postgres = Postgres::start(PostgresOptions::new(folder.join("postgres")))?;
+    let redis = Redis::start(RedisOptions::new(folder.join("redis")))?;
+    println!("{} {}", postgres.pid(), redis.pid());
+    loop {
+        thread::park();
+    }
+}

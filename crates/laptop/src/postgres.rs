@@ -1,0 +1,278 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+
+use crate::{
+    Error,
+    binaries::{self, Installation},
+    folder,
+    server::{Program, Server},
+    user::RunAs,
+};
+
+const IN_USE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a private Postgres is to run.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    pub data_dir: PathBuf,
+    /// `None` chooses a free port.
+    pub port: Option<u16>,
+    pub max_connections: u32,
+    /// Whether a commit must survive a power cut. Tests say no and run faster; even then a commit
+    /// survives the death of Postgres itself, so tests may crash it.
+    pub durable: bool,
+    /// More `name=value` settings, which win over ours.
+    pub settings: Vec<(String, String)>,
+    /// Where to look for `postgres` and `initdb`; empty searches `PATH` and Debian's folders.
+    pub bin_dirs: Vec<PathBuf>,
+    /// How long a start may take, crash recovery included.
+    pub patience: Duration,
+}
+
+impl PostgresOptions {
+    /// Durable, 100 connections, on a free port.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            port: None,
+            max_connections: 100,
+            durable: true,
+            settings: Vec::new(),
+            bin_dirs: Vec::new(),
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A running private Postgres; its superuser is `clarion`, trusted on 127.0.0.1.
+#[derive(Debug)]
+pub struct Postgres {
+    server: Server<Cluster>,
+}
+
+impl Postgres {
+    /// Starts Postgres, making the data folder on the first start, and returns once it answers.
+    pub fn start(options: PostgresOptions) -> Result<Self, Error> {
+        let port = options.port;
+        let server = Server::start(Cluster::prepare(options)?, port)?;
+        Ok(Self { server })
+    }
+
+    /// `postgres://clarion@127.0.0.1:PORT/postgres`
+    pub fn url(&self) -> String {
+        self.database_url("postgres")
+    }
+
+    /// The URL of another database on this server.
+    pub fn database_url(&self, database: &str) -> String {
+        format!("postgres://clarion@127.0.0.1:{}/{database}", self.port())
+    }
+
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.server.pid()
+    }
+
+    /// Fast shutdown: open transactions are rolled back, everything committed is written.
+    pub fn stop(self) {
+        self.server.stop();
+    }
+
+    /// Ends it as `pg_ctl stop -m immediate` does: as a crash, recovered at the next start.
+    pub fn stop_immediate(&mut self) {
+        self.server.stop_immediate();
+    }
+
+    /// Starts it again after `stop_immediate` or a death of its own: same port, same data.
+    pub fn start_again(&mut self) -> Result<(), Error> {
+        self.server.start_again()
+    }
+
+    /// Resolves with how Postgres ended, should it end without being asked to.
+    pub fn exited(&self) -> impl Future<Output = String> + Send + 'static {
+        self.server.exited()
+    }
+}
+
+#[derive(Debug)]
+struct Cluster {
+    options: PostgresOptions,
+    bin: PathBuf,
+    user: RunAs,
+}
+
+impl Cluster {
+    /// Finds the binaries and brings the data folder into a state that `postgres` can start on.
+    fn prepare(mut options: PostgresOptions) -> Result<Self, Error> {
+        let found = binaries::postgres(&options.bin_dirs)?;
+        options.data_dir = folder::create(&options.data_dir)?;
+        let dir = &options.data_dir;
+        folder::wait_until_free(dir, "postgres", IN_USE_PATIENCE)?;
+        let user = RunAs::pick(dir)?.reach(dir)?;
+        let bin = match state(dir)? {
+            State::Empty => {
+                let bin = found[0].bin.clone();
+                initialise(&bin, &user, dir, options.durable)?;
+                bin
+            }
+            State::Made(version) => matching(&found, dir, &version)?,
+        };
+        folder::hand_over(dir, &user)?;
+        forget_stale_pid(dir)?;
+        Ok(Self { options, bin, user })
+    }
+}
+
+impl Program for Cluster {
+    const NAME: &'static str = "postgres";
+    const STOP: Signal = Signal::SIGINT;
+    const IMMEDIATE: Signal = Signal::SIGQUIT;
+
+    fn command(&self, port: u16) -> Command {
+        let mut command = self.user.command("INT");
+        command
+            .arg(self.bin.join("postgres"))
+            .arg("-D")
+            .arg(&self.options.data_dir);
+        let mut set = |name: &str, value: &str| {
+            command.arg("-c").arg(format!("{name}={value}"));
+        };
+        set("listen_addresses", "127.0.0.1");
+        set("port", &port.to_string());
+        set("unix_socket_directories", "");
+        set("max_connections", &self.options.max_connections.to_string());
+        set("timezone", "UTC");
+        set("log_timezone", "UTC");
+        if !self.options.durable {
+            set("fsync", "off");
+            set("full_page_writes", "off");
+        }
+        for (name, value) in &self.options.settings {
+            set(name, value);
+        }
+        command
+    }
+
+    /// Reads the postmaster's own status line, as `pg_ctl` does.
+    fn ready(&self, pid: i32, _port: u16) -> bool {
+        let status = fs::read_to_string(pid_file(&self.options.data_dir)).unwrap_or_default();
+        let mut lines = status.lines();
+        lines.next() == Some(&pid.to_string())
+            && lines.nth(6).is_some_and(|line| line.trim() == "ready")
+    }
+
+    fn folder(&self) -> &Path {
+        &self.options.data_dir
+    }
+
+    fn user(&self) -> &RunAs {
+        &self.user
+    }
+
+    fn patience(&self) -> Duration {
+        self.options.patience
+    }
+}
+
+enum State {
+    Empty,
+    Made(String),
+}
+
+fn state(dir: &Path) -> Result<State, Error> {
+    let damaged = |why: &str| Error::Damaged {
+        folder: dir.to_owned(),
+        why: why.to_owned(),
+    };
+    if let Ok(version) = fs::read_to_string(dir.join("PG_VERSION")) {
+        return match version.trim() {
+            "" => Err(damaged("PG_VERSION is empty")),
+            version => Ok(State::Made(version.to_owned())),
+        };
+    }
+    let mut entries = fs::read_dir(dir).map_err(|error| folder::unwritable(dir, error))?;
+    match entries.next() {
+        None => Ok(State::Empty),
+        Some(_) => Err(damaged("it is not empty, and PG_VERSION is missing")),
+    }
+}
+
+fn matching(found: &[Installation], dir: &Path, version: &str) -> Result<PathBuf, Error> {
+    let fitting = found.iter().find(|one| one.version.to_string() == version);
+    fitting
+        .map(|one| one.bin.clone())
+        .ok_or_else(|| Error::OtherVersion {
+            folder: dir.to_owned(),
+            version: version.to_owned(),
+        })
+}
+
+/// Runs `initdb` beside the data folder and moves the result into place, so that a start that is
+/// cut off never leaves half a cluster behind.
+fn initialise(bin: &Path, user: &RunAs, dir: &Path, durable: bool) -> Result<(), Error> {
+    let mut fresh = dir.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh).map_err(|error| folder::unwritable(&fresh, error))?;
+    }
+    folder::create(&fresh)?;
+    folder::hand_over(&fresh, user)?;
+    run_initdb(bin, user, &fresh, durable)?;
+    fs::rename(&fresh, dir).map_err(|error| folder::unwritable(dir, error))
+}
+
+fn run_initdb(bin: &Path, user: &RunAs, fresh: &Path, durable: bool) -> Result<(), Error> {
+    let mut command = user.command("KILL");
+    command.arg(bin.join("initdb")).arg("-D").arg(fresh);
+    command.args([
+        "-U",
+        "clarion",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+    ]);
+    if !durable {
+        command.arg("--no-sync");
+    }
+    let output = command.output().map_err(|source| Error::Spawn {
+        program: "initdb",
+        source,
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let (program, last_line) = ("initdb", folder::last_line(&said));
+    Err(Error::Failed {
+        program,
+        last_line,
+        log: fresh.to_owned(),
+    })
+}
+
+/// Removes the pid file of a dead server. Its number may belong to another process by now, and
+/// Postgres would then refuse to start; that no server works on this folder is known already.
+fn forget_stale_pid(dir: &Path) -> Result<(), Error> {
+    match fs::remove_file(pid_file(dir)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(folder::unwritable(dir, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn pid_file(dir: &Path) -> PathBuf {
+    dir.join("postmaster.pid")
+}
