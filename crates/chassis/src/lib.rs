@@ -1,1 +1,29 @@
+//! What every Clarion service stands on: settings, database, HTTP, telemetry, events, jobs.
+//!
+//! Nothing in here is global: two services in one process share no registry, pool or setting.
 
+pub mod auth;
+pub mod bell;
+pub mod client;
+pub mod clock;
+pub mod db;
+pub mod error;
+pub mod feed;
+pub mod health;
+pub mod host;
+pub mod http;
+pub mod idempotency;
+pub mod jobs;
+pub mod metrics;
+pub mod migrate;
+pub mod outbox;
+pub mod process;
+pub mod redis;
+pub mod schema;
+pub mod settings;
+pub mod telemetry;
+
+pub use clock::Clock;
+pub use db::Db;
+pub use error::{Fault, InvalidInput, Unavailable};
+pub use host::{Host, Service};

@@ -1,0 +1,259 @@
+//! Every service verifies the caller's token itself; being behind the gateway opens nothing.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use common::auth::{AuthError, Identity, KeySet, Service, Verified, key_id};
+use jsonwebtoken::jwk::JwkSet;
+use url::Url;
+
+use crate::error::{Fault, Unavailable, auth_kind};
+use crate::{Clock, respond_with_problem};
+
+/// Most verified tokens remembered; then the memory starts anew.
+const REMEMBERED: usize = 10_000;
+/// An unknown key id makes us fetch the keys again, at most this often.
+const REFETCH_S: i64 = 2;
+/// Keys are fetched anew at this age even when every key id is known.
+const STALE_S: i64 = 300;
+
+/// Why a request's caller could not be established.
+#[derive(Debug, thiserror::Error)]
+pub enum Denied {
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The keys cannot be had; the token may be good.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl Fault for Denied {
+    fn kind(&self) -> (actix_web::http::StatusCode, &'static str) {
+        match self {
+            Self::Auth(error) => auth_kind(error),
+            Self::Unavailable(error) => error.kind(),
+        }
+    }
+}
+
+respond_with_problem!(Denied);
+
+/// Verifies access tokens against identity's published keys.
+///
+/// A signature check costs more than the rest of a request, so a verified token is remembered by
+/// its full bytes; its expiry is checked at every use.
+#[derive(Debug)]
+pub struct Verifier {
+    keys: RwLock<Keys>,
+    source: Option<(reqwest::Client, Url)>,
+    remembered: Mutex<HashMap<String, Verified>>,
+    fetching: tokio::sync::Mutex<()>,
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Keys {
+    set: KeySet,
+    fetched_at: i64,
+}
+
+impl Verifier {
+    /// Fetches keys from `identity`'s JWK set when they are first needed.
+    pub fn remote(http: reqwest::Client, identity: &Url, clock: Clock) -> Self {
+        let url = identity
+            .join("/api/v1/.well-known/jwks.json")
+            .unwrap_or_else(|_| identity.clone());
+        Self {
+            source: Some((http, url)),
+            ..Self::local(KeySet::default(), clock)
+        }
+    }
+
+    /// Holds the keys itself: identity's own verifier, and tests.
+    pub fn local(set: KeySet, clock: Clock) -> Self {
+        Self {
+            keys: RwLock::new(Keys { set, fetched_at: 0 }),
+            source: None,
+            remembered: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
+            clock,
+        }
+    }
+
+    /// Replaces the keys and forgets what the old ones verified.
+    pub fn replace(&self, set: KeySet) {
+        *self
+            .keys
+            .write()
+            .unwrap_or_else(|poison| poison.into_inner()) = Keys {
+            set,
+            fetched_at: self.clock.now().timestamp(),
+        };
+        self.remembered
+            .lock()
+            .unwrap_or_else(|poison| poison.into_inner())
+            .clear();
+    }
+
+    /// What `token` says, if it is genuine and still valid.
+    pub async fn verify(&self, token: &str) -> Result<Verified, Denied> {
+        if let Some(answer) = self.recall(token) {
+            return Ok(answer?);
+        }
+        self.have_key(&key_id(token)?).await?;
+        let verified = {
+            let keys = self
+                .keys
+                .read()
+                .unwrap_or_else(|poison| poison.into_inner());
+            keys.set.verify(token, self.clock.now().timestamp())?
+        };
+        let mut remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(|poison| poison.into_inner());
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(token.to_owned(), verified.clone());
+        Ok(verified)
+    }
+
+    /// The answer for a token that was verified before, without waiting.
+    pub fn recall(&self, token: &str) -> Option<Result<Verified, AuthError>> {
+        let remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(|poison| poison.into_inner());
+        let verified = remembered.get(token)?;
+        if verified.expires_at <= self.clock.now().timestamp() {
+            return Some(Err(AuthError::Expired));
+        }
+        Some(Ok(verified.clone()))
+    }
+
+    /// Fetches the keys when `kid` is unknown or the set is old. Callers wait for one fetch.
+    async fn have_key(&self, kid: &str) -> Result<(), Denied> {
+        let Some((http, url)) = &self.source else {
+            return Ok(());
+        };
+        if !self.wants_fetch(kid) {
+            return Ok(());
+        }
+        let _one = self.fetching.lock().await;
+        if !self.wants_fetch(kid) {
+            return Ok(());
+        }
+        match fetch(http, url).await {
+            Ok(set) => self.replace(set),
+            Err(error) => {
+                // Old keys are better than none while identity is away.
+                let keys = self
+                    .keys
+                    .read()
+                    .unwrap_or_else(|poison| poison.into_inner());
+                if !keys.set.contains(kid) {
+                    return Err(Unavailable::because("identity", error).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wants_fetch(&self, kid: &str) -> bool {
+        let keys = self
+            .keys
+            .read()
+            .unwrap_or_else(|poison| poison.into_inner());
+        let age = self.clock.now().timestamp() - keys.fetched_at;
+        if keys.set.contains(kid) {
+            age > STALE_S
+        } else {
+            age > REFETCH_S
+        }
+    }
+}
+
+async fn fetch(http: &reqwest::Client, url: &Url) -> reqwest::Result<KeySet> {
+    let request = http.get(url.clone()).timeout(Duration::from_secs(5));
+    let jwks: JwkSet = request.send().await?.error_for_status()?.json().await?;
+    Ok(KeySet::from_jwks(&jwks))
+}
+
+/// The verified caller of a request; a handler that takes one cannot be reached without.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller(pub common::auth::Caller);
+
+impl Deref for Caller {
+    type Target = common::auth::Caller;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// The verified service that calls an internal route.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceCaller(pub Service);
+
+type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, Denied>>>>;
+
+impl FromRequest for Caller {
+    type Error = Denied;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let identity = identify(request);
+        Box::pin(async move {
+            match identity.await?.identity {
+                Identity::Caller(caller) => Ok(Self(caller)),
+                // A service acts for itself, never for a workspace.
+                Identity::Service(_) => Err(AuthError::Invalid.into()),
+            }
+        })
+    }
+}
+
+impl FromRequest for ServiceCaller {
+    type Error = Denied;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let identity = identify(request);
+        Box::pin(async move {
+            match identity.await?.identity {
+                Identity::Service(service) => Ok(Self(service)),
+                Identity::Caller(_) => Err(AuthError::ServicesOnly.into()),
+            }
+        })
+    }
+}
+
+/// Verifies the request's bearer token (RFC 6750 §2.1).
+fn identify(request: &HttpRequest) -> impl Future<Output = Result<Verified, Denied>> + use<> {
+    let verifier = request.app_data::<web::Data<Arc<Verifier>>>().cloned();
+    let token = bearer(request);
+    async move {
+        let verifier = verifier.ok_or(AuthError::Invalid)?;
+        verifier.verify(&token.ok_or(AuthError::Missing)?).await
+    }
+}
+
+/// The token of an `Authorization: Bearer` header. Two such headers are none.
+pub fn bearer(request: &HttpRequest) -> Option<String> {
+    let mut headers = request.headers().get_all("authorization");
+    let value = headers.next()?.to_str().ok()?;
+    if headers.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
+}

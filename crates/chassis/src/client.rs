@@ -1,0 +1,286 @@
+//! Requests to another service: deadline, service token, trace, one retry where it is safe, and a
+//! breaker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use chrono::Utc;
+use common::Problem;
+use common::auth::Service;
+use common::dto::access::{IssuedToken, ServiceTokenRequest};
+use common::values::Secret;
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::error::{Fault, Unavailable};
+use crate::http::context;
+use crate::respond_with_problem;
+
+/// How long a peer may take when the caller does not say otherwise.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// So many failures in a row open the breaker …
+const FAILURES: u32 = 5;
+/// … for this long.
+const OPEN_MS: i64 = 1_000;
+
+/// Why a peer did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// It did not answer, or not in time: nothing is known of the effect.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// It answered no; its reasons are passed on.
+    #[error("{}", .0.detail)]
+    Refused(Box<Problem>),
+}
+
+impl Fault for PeerError {
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Unavailable(error) => error.kind(),
+            Self::Refused(problem) => {
+                let status =
+                    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_GATEWAY);
+                (status, "refused_by_peer")
+            }
+        }
+    }
+
+    fn fields(&self) -> Vec<common::FieldError> {
+        match self {
+            Self::Unavailable(_) => Vec::new(),
+            Self::Refused(problem) => problem.errors.clone(),
+        }
+    }
+}
+
+respond_with_problem!(PeerError);
+
+impl PeerError {
+    /// The stable code of a refusal.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable(_) => None,
+            Self::Refused(problem) => Some(&problem.code),
+        }
+    }
+}
+
+/// The outbound HTTP client: no redirects, no ambient proxy, `TCP_NODELAY`.
+pub fn http() -> reqwest::Client {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tcp_nodelay(true)
+        .connect_timeout(Duration::from_secs(3))
+        .pool_max_idle_per_host(8)
+        .build()
+        .expect("the client's settings are constants")
+}
+
+/// Gets service tokens from `identity` and keeps the current one.
+#[derive(Debug)]
+pub struct ServiceTokens {
+    http: reqwest::Client,
+    url: Url,
+    request: ServiceTokenRequest,
+    current: Mutex<Option<(String, i64)>>,
+}
+
+impl ServiceTokens {
+    pub fn new(http: reqwest::Client, identity: &Url, service: Service, secret: &Secret) -> Self {
+        let url = identity
+            .join("/internal/service-token")
+            .unwrap_or_else(|_| identity.clone());
+        let request = ServiceTokenRequest {
+            service,
+            secret: secret.expose().to_owned(),
+        };
+        Self {
+            http,
+            url,
+            request,
+            current: Mutex::new(None),
+        }
+    }
+
+    /// Tokens that need no `identity`, for tests.
+    pub fn fixed(token: String) -> Self {
+        let request = ServiceTokenRequest {
+            service: Service::Gateway,
+            secret: String::new(),
+        };
+        let url = Url::parse("http://unset.invalid").expect("a constant URL");
+        let current = Mutex::new(Some((token, i64::MAX)));
+        Self {
+            http: http(),
+            url,
+            request,
+            current,
+        }
+    }
+
+    /// A token that is valid for another minute at least.
+    async fn token(&self) -> Result<String, PeerError> {
+        let mut current = self.current.lock().await;
+        let now = Utc::now().timestamp();
+        if let Some((token, _)) = current.as_ref().filter(|(_, until)| *until > now + 60) {
+            return Ok(token.clone());
+        }
+        let request = self
+            .http
+            .post(self.url.clone())
+            .json(&self.request)
+            .timeout(DEADLINE);
+        let issued: IssuedToken = answer(Service::Identity, request.send().await).await?;
+        *current = Some((issued.access_token.clone(), now + issued.expires_in));
+        Ok(issued.access_token)
+    }
+
+    /// Forgets the current token, after a peer refused it.
+    async fn forget(&self) {
+        let mut current = self.current.lock().await;
+        if current
+            .as_ref()
+            .is_some_and(|(_, until)| *until != i64::MAX)
+        {
+            *current = None;
+        }
+    }
+}
+
+/// Another service.
+#[derive(Debug)]
+pub struct Peer {
+    pub service: Service,
+    base: Url,
+    http: reqwest::Client,
+    tokens: Arc<ServiceTokens>,
+    failures: AtomicU32,
+    open_until_ms: AtomicI64,
+}
+
+impl Peer {
+    pub fn new(
+        service: Service,
+        base: Url,
+        http: reqwest::Client,
+        tokens: Arc<ServiceTokens>,
+    ) -> Self {
+        Self {
+            service,
+            base,
+            http,
+            tokens,
+            failures: AtomicU32::new(0),
+            open_until_ms: AtomicI64::new(0),
+        }
+    }
+
+    /// GET; tried twice.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<T, PeerError> {
+        let request = || self.http.request(Method::GET, self.url(path)).query(query);
+        match self.send(request()).await {
+            Err(PeerError::Unavailable(_)) => self.send(request()).await,
+            answer => answer,
+        }
+    }
+
+    /// POST; tried once, because only the caller knows whether twice is harmless.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, PeerError> {
+        self.send(self.http.request(Method::POST, self.url(path)).json(body))
+            .await
+    }
+
+    /// PUT; tried twice.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, PeerError> {
+        let request = || self.http.request(Method::PUT, self.url(path)).json(body);
+        match self.send(request()).await {
+            Err(PeerError::Unavailable(_)) => self.send(request()).await,
+            answer => answer,
+        }
+    }
+
+    fn url(&self, path: &str) -> Url {
+        self.base.join(path).unwrap_or_else(|_| self.base.clone())
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, PeerError> {
+        if Utc::now().timestamp_millis() < self.open_until_ms.load(Ordering::Relaxed) {
+            return Err(Unavailable::new(self.service.as_str()).into());
+        }
+        let mut request = request
+            .timeout(DEADLINE)
+            .bearer_auth(self.tokens.token().await?)
+            .header("x-request-id", context::request_id());
+        if let Some(traceparent) = context::traceparent() {
+            request = request.header("traceparent", traceparent);
+        }
+        let answer = answer(self.service, request.send().await).await;
+        self.note(&answer);
+        if matches!(&answer, Err(PeerError::Refused(problem)) if problem.status == 401) {
+            self.tokens.forget().await;
+        }
+        answer
+    }
+
+    fn note<T>(&self, answer: &Result<T, PeerError>) {
+        if !matches!(answer, Err(PeerError::Unavailable(_))) {
+            self.failures.store(0, Ordering::Relaxed);
+        } else if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
+            let until = Utc::now().timestamp_millis() + OPEN_MS;
+            self.open_until_ms.store(until, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn answer<T: DeserializeOwned>(
+    service: Service,
+    sent: reqwest::Result<reqwest::Response>,
+) -> Result<T, PeerError> {
+    let away = |error: reqwest::Error| Unavailable::because(service.as_str(), error.without_url());
+    let response = sent.map_err(away)?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(away)?;
+    if status.is_server_error() {
+        return Err(Unavailable::because(service.as_str(), format!("it answered {status}")).into());
+    }
+    if !status.is_success() {
+        let problem = serde_json::from_slice(&body).unwrap_or_else(|_| Problem {
+            status: status.as_u16(),
+            code: "refused".into(),
+            title: status.canonical_reason().unwrap_or_default().into(),
+            detail: format!("{service} answered {status}"),
+            errors: Vec::new(),
+            request_id: String::new(),
+        });
+        return Err(PeerError::Refused(Box::new(problem)));
+    }
+    let body = if body.is_empty() {
+        b"null".as_slice()
+    } else {
+        &body
+    };
+    serde_json::from_slice(body)
+        .map_err(|error| Unavailable::because(service.as_str(), error).into())
+}

@@ -1,0 +1,217 @@
+//! Events in and out over HTTP: `GET /internal/events`, and the consumer that reads it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web;
+use common::auth::Service;
+use common::events::{Envelope, FeedPage, Positioned};
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::ServiceCaller;
+use crate::bell::Bell;
+use crate::client::{Peer, PeerError};
+use crate::error::{Unavailable, query_kind};
+use crate::host::Host;
+use crate::http::Query;
+use crate::schema::feed_positions;
+use crate::{Db, Fault, outbox, respond_with_problem};
+
+/// Most events in one page of a feed.
+const PAGE: i64 = 500;
+/// How long a consumer waits when nobody rings.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Why a feed could not be read or taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("something went wrong on our side")]
+    Query(#[from] diesel::result::Error),
+}
+
+impl Fault for FeedError {
+    fn kind(&self) -> (actix_web::http::StatusCode, &'static str) {
+        match self {
+            Self::Peer(error) => error.kind(),
+            Self::Unavailable(error) => error.kind(),
+            Self::Query(error) => query_kind(error),
+        }
+    }
+}
+
+respond_with_problem!(FeedError);
+
+/// `?after=<position>&consumer=<name>`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedQuery {
+    after: i64,
+    consumer: Service,
+}
+
+/// `GET /internal/events`: asking for what comes after a position acknowledges all up to it.
+pub async fn events(
+    host: web::Data<Host>,
+    _caller: ServiceCaller,
+    query: Query<FeedQuery>,
+) -> Result<web::Json<FeedPage>, FeedError> {
+    let FeedQuery { after, consumer } = query.into_inner();
+    let (producer, now) = (host.service, host.clock.now());
+    let items = host
+        .db
+        .run(move |conn| {
+            outbox::acknowledge(conn, consumer.as_str(), after, now)?;
+            Ok::<_, FeedError>(outbox::read(conn, producer, after, PAGE)?)
+        })
+        .await?;
+    Ok(web::Json(FeedPage { items }))
+}
+
+type Effect = dyn Fn(&mut PgConnection, &Envelope) -> QueryResult<()> + Send + Sync;
+
+/// Reads one producer's feed. Each event's effect and the new position commit together, so each
+/// takes effect once, whatever is killed and however many replicas read.
+#[derive(Clone)]
+pub struct Consumer {
+    db: Db,
+    consumer: Service,
+    producer: Arc<Peer>,
+    bell: Bell,
+    effect: Arc<Effect>,
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Consumer({} <- {})",
+            self.consumer, self.producer.service
+        )
+    }
+}
+
+impl Consumer {
+    /// `effect` sees every event of `producer`, also kinds it does not know: it ignores those.
+    pub fn new(
+        host: &Host,
+        producer: Arc<Peer>,
+        effect: impl Fn(&mut PgConnection, &Envelope) -> QueryResult<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            db: host.db.clone(),
+            consumer: host.service,
+            producer,
+            bell: host.bell.clone(),
+            effect: Arc::new(effect),
+        }
+    }
+
+    /// Follows the feed until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut failing = false;
+        while !stop.is_cancelled() {
+            match self.step().await {
+                Ok(0) => failing = false,
+                Ok(_) => {
+                    failing = false;
+                    continue;
+                }
+                Err(error) => {
+                    if !failing {
+                        let producer = self.producer.service.as_str();
+                        tracing::warn!(%error, producer, "the feed stands still for now");
+                    }
+                    failing = true;
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.bell.wait(self.producer.service, POLL) => {}
+            }
+        }
+    }
+
+    /// Takes in one page; answers how many events it held.
+    pub async fn step(&self) -> Result<usize, FeedError> {
+        let producer = self.producer.service.as_str();
+        let after = self
+            .db
+            .run(move |conn| Ok::<_, FeedError>(position(conn, producer)?))
+            .await?;
+        let query = FeedQuery {
+            after,
+            consumer: self.consumer,
+        };
+        let page: FeedPage = self.producer.get("/internal/events", &query).await?;
+        let count = page.items.len();
+        if count > 0 {
+            let effect = Arc::clone(&self.effect);
+            self.db
+                .transaction(move |conn| take_in(conn, producer, after, &page.items, &*effect))
+                .await?;
+        }
+        Ok(count)
+    }
+}
+
+fn position(conn: &mut PgConnection, producer: &str) -> QueryResult<i64> {
+    let position = feed_positions::table
+        .find(producer)
+        .select(feed_positions::position)
+        .first(conn)
+        .optional()?;
+    Ok(position.unwrap_or(0))
+}
+
+fn take_in(
+    conn: &mut PgConnection,
+    producer: &str,
+    after: i64,
+    items: &[Positioned],
+    effect: &Effect,
+) -> Result<(), FeedError> {
+    let Some(last) = items.last() else {
+        return Ok(());
+    };
+    diesel::insert_into(feed_positions::table)
+        .values((
+            feed_positions::producer.eq(producer),
+            feed_positions::position.eq(0),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)?;
+    let current: i64 = feed_positions::table
+        .find(producer)
+        .select(feed_positions::position)
+        .for_update()
+        .first(conn)?;
+    if current != after {
+        // Another replica was here first; the next step starts where it ended.
+        return Ok(());
+    }
+    for item in items {
+        effect(conn, &item.event)?;
+    }
+    diesel::update(feed_positions::table.find(producer))
+        .set(feed_positions::position.eq(last.position))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Reads an event's payload for an effect; one that cannot be read is logged and passed over,
+/// because stopping the feed for it would stop everything behind it.
+pub fn payload<E: common::events::Event>(event: &Envelope) -> Option<E> {
+    match event.read::<E>()? {
+        Ok(payload) => Some(payload),
+        Err(error) => {
+            tracing::error!(event.id = %event.id, event.kind = %event.kind, %error, "unreadable event passed over");
+            None
+        }
+    }
+}

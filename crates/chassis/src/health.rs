@@ -1,0 +1,101 @@
+//! Health: alive, ready, and the parts with their latencies.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use crate::host::Host;
+
+/// The answer of `/health` and `/health/ready`.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Health {
+    /// `ok`, `degraded` (works without a part) or `down`.
+    pub status: String,
+    pub service: String,
+    pub version: String,
+    pub parts: BTreeMap<String, Part>,
+}
+
+/// One thing a service stands on.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Part {
+    pub ok: bool,
+    /// Whether the service is useless without it.
+    pub required: bool,
+    pub took_ms: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// `GET /health/live`: the process turns; it is not to be restarted.
+pub(crate) async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
+}
+
+/// `GET /health/ready`: requests may be sent here. Fails first when the service stops.
+pub(crate) async fn ready(host: web::Data<Host>) -> HttpResponse {
+    let health = look(&host).await;
+    if health.status == "down" || host.stop.is_cancelled() {
+        return HttpResponse::ServiceUnavailable().json(health);
+    }
+    HttpResponse::Ok().json(health)
+}
+
+/// `GET /health`
+pub(crate) async fn parts(host: web::Data<Host>) -> HttpResponse {
+    let health = look(&host).await;
+    match health.status.as_str() {
+        "down" => HttpResponse::ServiceUnavailable().json(health),
+        _ => HttpResponse::Ok().json(health),
+    }
+}
+
+async fn look(host: &Host) -> Health {
+    let started = Instant::now();
+    let database = host.db.ping().await;
+    let mut parts = BTreeMap::new();
+    parts.insert(
+        "postgres".to_owned(),
+        Part {
+            ok: database.is_ok(),
+            required: true,
+            took_ms: started.elapsed().as_secs_f64() * 1e3,
+            detail: database.err().map(|error| error.to_string()),
+        },
+    );
+    if let Some(redis) = &host.redis {
+        let started = Instant::now();
+        let answer = redis.ping().await;
+        parts.insert(
+            "redis".to_owned(),
+            Part {
+                ok: answer.is_ok(),
+                required: false,
+                took_ms: started.elapsed().as_secs_f64() * 1e3,
+                detail: answer.err().map(|error| error.to_string()),
+            },
+        );
+    }
+    Health {
+        status: status(&parts).to_owned(),
+        service: host.service.as_str().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        parts,
+    }
+}
+
+/// `down` without a required part, `degraded` without another.
+pub fn status(parts: &BTreeMap<String, Part>) -> &'static str {
+    match parts
+        .values()
+        .filter(|part| !part.ok)
+        .map(|part| part.required)
+        .max()
+    {
+        Some(true) => "down",
+        Some(false) => "degraded",
+        None => "ok",
+    }
+}

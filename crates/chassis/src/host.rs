@@ -1,0 +1,228 @@
+//! What a running service is made of, and how it starts and stops.
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::ServiceConfig;
+use common::auth::Service as ServiceName;
+use diesel_migrations::EmbeddedMigrations;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::auth::Verifier;
+use crate::bell::{Bell, Ringer};
+use crate::client::{Peer, ServiceTokens};
+use crate::http::server;
+use crate::metrics::Metrics;
+use crate::redis::Redis;
+use crate::settings::{Base, Environment, Reader};
+use crate::{Clock, Db, client, idempotency, migrate, outbox};
+
+/// A service of the house: what `main`, `clarion up` and the tests need to know of it.
+pub trait Service: Sized {
+    const NAME: ServiceName;
+    /// The port it listens on when nothing says otherwise.
+    const PORT: u16;
+    type Settings;
+
+    /// Its migrations, applied after the chassis's own.
+    fn migrations() -> EmbeddedMigrations;
+    /// Reads its settings; problems are recorded in `read`.
+    fn settings(read: &mut Reader<'_>) -> Self::Settings;
+    /// Migrates, connects and opens the listener. Peers need not be up yet.
+    fn bind(settings: Self::Settings) -> impl Future<Output = anyhow::Result<Self>>;
+    /// Where it listens.
+    fn address(&self) -> SocketAddr;
+    /// Serves until `stop`, then ends what is in hand. Ends early only with an error.
+    fn run(self, stop: CancellationToken) -> impl Future<Output = anyhow::Result<()>>;
+}
+
+/// What every handler and every background task of a service may use. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub service: ServiceName,
+    pub environment: Environment,
+    pub db: Db,
+    pub redis: Option<Redis>,
+    pub bell: Bell,
+    pub metrics: Metrics,
+    pub verifier: Arc<Verifier>,
+    pub clock: Clock,
+    pub http: reqwest::Client,
+    pub tokens: Arc<ServiceTokens>,
+    pub stop: CancellationToken,
+    pub(crate) workers: usize,
+    pub(crate) drain: Duration,
+}
+
+/// A host that has not started to serve: it gathers background tasks.
+pub struct Starting {
+    pub host: Host,
+    listener: TcpListener,
+    address: SocketAddr,
+    tasks: Tasks,
+}
+
+type Tasks = Vec<(
+    &'static str,
+    std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
+)>;
+
+impl std::fmt::Debug for Starting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Starting({} on {})", self.host.service, self.address)
+    }
+}
+
+impl Starting {
+    /// Applies migrations, opens the listener and the pools.
+    pub async fn new(base: Base, migrations: EmbeddedMigrations) -> anyhow::Result<Self> {
+        let http = client::http();
+        let verifier = Verifier::remote(http.clone(), &base.identity_url, base.clock.clone());
+        Self::with_verifier(base, migrations, http, verifier).await
+    }
+
+    /// The same with a verifier of one's own, for `identity`, which holds the keys.
+    pub async fn with_verifier(
+        base: Base,
+        migrations: EmbeddedMigrations,
+        http: reqwest::Client,
+        verifier: Verifier,
+    ) -> anyhow::Result<Self> {
+        let (url, service) = (base.database_url.clone(), base.service);
+        tokio::task::spawn_blocking(move || migrate::run(&url, service, migrations)).await??;
+        let (listener, address) = base.listen.open()?;
+        let (ringer, bell, stop) = (Ringer::default(), Bell::default(), CancellationToken::new());
+        let tokens = ServiceTokens::new(
+            http.clone(),
+            &base.identity_url,
+            service,
+            &base.service_secret,
+        );
+        let host = Host {
+            service,
+            environment: base.environment,
+            db: Db::new(
+                &base.database_url,
+                service.as_str(),
+                base.database_pool,
+                ringer.clone(),
+            ),
+            redis: base.redis_url.as_ref().map(Redis::new).transpose()?,
+            bell: bell.clone(),
+            metrics: Metrics::new(service.as_str()),
+            verifier: Arc::new(verifier),
+            clock: base.clock,
+            http,
+            tokens: Arc::new(tokens),
+            stop: stop.clone(),
+            workers: base.workers.max(1),
+            drain: base.drain,
+        };
+        let mut starting = Self {
+            host,
+            listener,
+            address,
+            tasks: Vec::new(),
+        };
+        if let Some(url) = base.redis_url {
+            starting.spawn("bell", bell.run(service, ringer, url, stop));
+        }
+        let housekeeper = starting.host.clone();
+        starting.spawn("housekeeping", housekeeper.housekeeping());
+        Ok(starting)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Adds a background task. It must end when `host.stop` says so; one that ends by itself
+    /// ends the service with a failure.
+    pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push((name, Box::pin(task)));
+    }
+
+    /// Serves `routes` until `stop`; then readiness fails, the listener drains, and the tasks end
+    /// within the deadline.
+    pub async fn run(
+        self,
+        stop: CancellationToken,
+        openapi: utoipa::openapi::OpenApi,
+        routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let Self {
+            host,
+            listener,
+            tasks,
+            ..
+        } = self;
+        let (own_stop, drain, service) = (host.stop.clone(), host.drain, host.service);
+        let mut running = JoinSet::new();
+        for (name, task) in tasks {
+            running.spawn(async move {
+                task.await;
+                name
+            });
+        }
+        let server = server::serve(host, listener, openapi, routes);
+        tokio::pin!(server);
+        let failure = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = &mut server => Some(anyhow::anyhow!("the HTTP server of {service} ended: {ended:?}")),
+            Some(ended) = running.join_next() => Some(anyhow::anyhow!("a task of {service} ended: {ended:?}")),
+        };
+        own_stop.cancel();
+        if failure.is_none() {
+            server.await?;
+        }
+        let drained = async { while running.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain, drained).await.is_err() {
+            tracing::warn!(%service, "work in hand did not end in time and was cut");
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+impl Host {
+    /// Another service, at `url`.
+    pub fn peer(&self, service: ServiceName, url: Url) -> Arc<Peer> {
+        Arc::new(Peer::new(
+            service,
+            url,
+            self.http.clone(),
+            Arc::clone(&self.tokens),
+        ))
+    }
+
+    /// Prunes what everybody has read and what nobody will repeat.
+    async fn housekeeping(self) {
+        const EVERY: Duration = Duration::from_secs(300);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+            let yesterday = self.clock.now() - chrono::Duration::days(1);
+            let pruned = self
+                .db
+                .run(move |conn| {
+                    idempotency::prune(conn, yesterday).map_err(unavailable)?;
+                    outbox::prune(conn, yesterday).map_err(unavailable)
+                })
+                .await;
+            match pruned {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "old events pruned"),
+                Err(error) => tracing::warn!(%error, "old events cannot be pruned at the moment"),
+            }
+        }
+    }
+}
+
+fn unavailable(error: diesel::result::Error) -> crate::Unavailable {
+    crate::Unavailable::because("the database", error)
+}

@@ -1,0 +1,10 @@
+//! HTTP as every service speaks it: one server set-up, one shape of errors, strict extractors.
+
+pub mod context;
+mod extract;
+mod problem;
+pub(crate) mod server;
+
+pub use extract::{IfMatch, Json, Path, Query, Valid, check_strings, idempotency_key};
+pub use problem::{not_found, problem};
+pub use server::etag;

@@ -1,0 +1,98 @@
+//! The HTTP server of a service: operations routes, request context, metrics, access log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, Error, HttpServer};
+
+use super::context::RequestContext;
+use super::not_found;
+use crate::host::Host;
+use crate::{feed, health, metrics};
+
+/// The strong validator of a version (RFC 9110 §8.8.3).
+pub fn etag(version: i64) -> (&'static str, String) {
+    ("etag", format!("\"{version}\""))
+}
+
+/// Serves until the host's stop signal, then drains.
+pub(crate) async fn serve(
+    host: Host,
+    listener: std::net::TcpListener,
+    openapi: utoipa::openapi::OpenApi,
+    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> std::io::Result<()> {
+    let openapi = Arc::new(serde_json::to_string(&openapi).unwrap_or_default());
+    let (workers, drain, stop) = (host.workers, host.drain, host.stop.clone());
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(host.clone()))
+            .app_data(web::Data::new(Arc::clone(&host.verifier)))
+            .app_data(web::Data::new(Arc::clone(&openapi)))
+            .wrap(from_fn(around))
+            .route("/health/live", web::get().to(health::live))
+            .route("/health/ready", web::get().to(health::ready))
+            .route("/health", web::get().to(health::parts))
+            .route("/metrics", web::get().to(metrics::render))
+            .route("/openapi.json", web::get().to(openapi_json))
+            .route("/internal/events", web::get().to(feed::events))
+            .configure(routes.clone())
+            .default_service(web::to(not_found))
+    })
+    .workers(workers)
+    .worker_max_blocking_threads(8)
+    .tcp_nodelay(true)
+    .client_request_timeout(Duration::from_secs(10))
+    .keep_alive(Duration::from_secs(75))
+    .shutdown_timeout(drain.as_secs())
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    let handle = server.handle();
+    let running = server;
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => ended,
+        () = stop.cancelled() => {
+            let (_, ended) = tokio::join!(handle.stop(true), running);
+            ended
+        }
+    }
+}
+
+async fn openapi_json(document: web::Data<Arc<String>>) -> actix_web::HttpResponse {
+    actix_web::HttpResponse::Ok()
+        .content_type("application/json")
+        .body(document.as_str().to_owned())
+}
+
+/// Gives every request its context, counts it and logs it.
+async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let started = Instant::now();
+    let context = RequestContext::from_headers(request.headers());
+    let host = request.app_data::<web::Data<Host>>().cloned();
+    let method = request.method().clone();
+    let request_id = context.request_id.clone();
+    let response = context.clone().scope(next.call(request)).await?;
+    let took = started.elapsed();
+    let status = response.status().as_u16();
+    let route = response
+        .request()
+        .match_pattern()
+        .unwrap_or_else(|| "unmatched".into());
+    if let Some(host) = host {
+        host.metrics.request(method.as_str(), &route, status, took);
+    }
+    tracing::debug!(
+        request.id = %request_id, trace.id = %context.trace_id,
+        %method, route, status, took_ms = took.as_secs_f64() * 1e3, "request"
+    );
+    Ok(response)
+}

@@ -1,0 +1,189 @@
+//! Events out: written in the transaction of the fact they report.
+//!
+//! A row gets its `position` only after its transaction has committed, from one sequencer at a
+//! time (advisory lock). So positions follow commit order, no reader ever skips a row that commits
+//! late, and a long transaction elsewhere holds nothing back.
+
+use std::cell::Cell;
+
+use chrono::{DateTime, Utc};
+use common::WorkspaceId;
+use common::auth::Service;
+use common::events::{Envelope, Event, Positioned};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Text};
+use uuid::Uuid;
+
+use crate::http::context;
+use crate::schema::{feed_consumers, outbox};
+
+thread_local! {
+    /// Whether the running transaction wrote an event. A transaction runs on one thread.
+    static PUSHED: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(crate) fn forget_pushes() {
+    PUSHED.set(false);
+}
+
+pub(crate) fn was_pushed() -> bool {
+    PUSHED.get()
+}
+
+/// Writes `event` on the caller's connection; it becomes visible to others with the caller's
+/// commit, or never.
+pub fn push<E: Event>(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    event: &E,
+) -> QueryResult<()> {
+    let data = serde_json::to_value(event)
+        .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
+    PUSHED.set(true);
+    diesel::insert_into(outbox::table)
+        .values((
+            outbox::id.eq(Uuid::now_v7()),
+            outbox::workspace_id.eq(workspace.0),
+            outbox::kind.eq(E::KIND),
+            outbox::subject.eq(event.subject()),
+            outbox::data.eq(data),
+            outbox::traceparent.eq(context::traceparent()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = outbox)]
+struct Row {
+    id: Uuid,
+    position: Option<i64>,
+    workspace_id: Uuid,
+    kind: String,
+    subject: String,
+    data: serde_json::Value,
+    traceparent: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+/// Up to `limit` events after `after`, in commit order. Numbers committed rows first.
+pub fn read(
+    conn: &mut PgConnection,
+    producer: Service,
+    after: i64,
+    limit: i64,
+) -> QueryResult<Vec<Positioned>> {
+    number(conn)?;
+    let rows: Vec<Row> = outbox::table
+        .filter(outbox::position.gt(after))
+        .order(outbox::position.asc())
+        .limit(limit)
+        .select(Row::as_select())
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|row| positioned(producer, row))
+        .collect())
+}
+
+fn positioned(producer: Service, row: Row) -> Positioned {
+    Positioned {
+        position: row.position.unwrap_or_default(),
+        event: Envelope {
+            specversion: "1.0".into(),
+            id: row.id,
+            source: format!("/services/{producer}"),
+            kind: row.kind,
+            subject: row.subject,
+            time: row.created_at,
+            workspaceid: row.workspace_id.into(),
+            traceparent: row.traceparent,
+            data: row.data,
+        },
+    }
+}
+
+#[derive(QueryableByName)]
+struct Locked {
+    #[diesel(sql_type = Bool)]
+    locked: bool,
+}
+
+/// Gives positions to the committed rows that have none. Whoever cannot have the lock leaves it
+/// to its holder.
+fn number(conn: &mut PgConnection) -> QueryResult<()> {
+    let waiting: bool = diesel::select(diesel::dsl::exists(
+        outbox::table.filter(outbox::position.is_null()),
+    ))
+    .get_result(conn)?;
+    if !waiting {
+        return Ok(());
+    }
+    conn.transaction(|conn| {
+        // Its own statement: the update below must see what the last holder committed.
+        let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('outbox ' || current_schema(), 0)) AS locked";
+        if sql_query(lock).get_result::<Locked>(conn)?.locked {
+            sql_query(
+                "UPDATE outbox SET position = numbered.position FROM (
+                     SELECT id, nextval('outbox_position') AS position FROM (
+                         SELECT id FROM outbox WHERE position IS NULL ORDER BY seq LIMIT 5000
+                     ) AS waiting
+                 ) AS numbered
+                 WHERE outbox.id = numbered.id",
+            )
+            .execute(conn)?;
+        }
+        Ok(())
+    })
+}
+
+/// Remembers that `consumer` has taken everything up to `position`.
+pub fn acknowledge(
+    conn: &mut PgConnection,
+    consumer: &str,
+    position: i64,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    diesel::insert_into(feed_consumers::table)
+        .values((
+            feed_consumers::consumer.eq(consumer),
+            feed_consumers::position.eq(position),
+            feed_consumers::seen_at.eq(now),
+        ))
+        .on_conflict(feed_consumers::consumer)
+        .do_update()
+        .set((
+            // Two replicas of a consumer report out of order; never go back.
+            feed_consumers::position.eq(diesel::dsl::sql::<BigInt>(
+                "GREATEST(feed_consumers.position, excluded.position)",
+            )),
+            feed_consumers::seen_at.eq(now),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Deletes rows older than `before` that every registered consumer has passed; answers how many.
+pub fn prune(conn: &mut PgConnection, before: DateTime<Utc>) -> QueryResult<usize> {
+    sql_query(
+        "DELETE FROM outbox WHERE id IN (
+             SELECT id FROM outbox
+             WHERE position <= (SELECT min(position) FROM feed_consumers)
+               AND created_at < $1
+             ORDER BY position LIMIT 10000)",
+    )
+    .bind::<diesel::sql_types::Timestamptz, _>(before)
+    .execute(conn)
+}
+
+/// The kinds of the events that are waiting or told, oldest first. For tests.
+pub fn kinds(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Kind {
+        #[diesel(sql_type = Text)]
+        kind: String,
+    }
+    let rows: Vec<Kind> = sql_query("SELECT kind FROM outbox ORDER BY seq").load(conn)?;
+    Ok(rows.into_iter().map(|row| row.kind).collect())
+}

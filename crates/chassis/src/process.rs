@@ -1,0 +1,107 @@
+//! `main` of a service binary: serve, migrate, or look at its own health.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::host::Service;
+use crate::migrate;
+use crate::settings::Source;
+use crate::telemetry::LogSettings;
+
+/// Runs service `S` as its own process: `serve` (the default), `migrate`, or `health`.
+pub fn main<S: Service>() -> ExitCode {
+    let command = std::env::args().nth(1);
+    let done = match command.as_deref() {
+        None | Some("serve") => serve::<S>(),
+        Some("migrate") => apply::<S>(),
+        Some("health") => look::<S>(),
+        Some(other) => Err(anyhow::anyhow!(
+            "unknown command {other}: use serve, migrate or health"
+        )),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error:#}", S::NAME);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve<S: Service>() -> anyhow::Result<()> {
+    let source = Source::from_process();
+    let mut read = source.reader();
+    let logs = LogSettings::read(&mut read);
+    let settings = S::settings(&mut read);
+    let settings = read.finish(settings)?;
+    logs.start();
+    runtime()?.block_on(async {
+        let stop = stop_on_signal()?;
+        let service = S::bind(settings).await?;
+        tracing::info!(service = %S::NAME, address = %service.address(), "ready");
+        service.run(stop).await
+    })
+}
+
+fn apply<S: Service>() -> anyhow::Result<()> {
+    let source = Source::from_process();
+    let mut read = source.reader();
+    let url = read.secret("DATABASE_URL");
+    let url = read.finish(url)?;
+    Ok(migrate::run(&url, S::NAME, S::migrations())?)
+}
+
+/// Asks the service on this machine whether it is alive; for containers without a shell.
+fn look<S: Service>() -> anyhow::Result<()> {
+    let source = Source::from_process();
+    let mut read = source.reader();
+    let key = format!("{}_HTTP_ADDR", S::NAME.as_str().to_uppercase());
+    let address: SocketAddr = read.or(&key, SocketAddr::from(([127, 0, 0, 1], S::PORT)));
+    let mut address = read.finish(address)?;
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let deadline = Duration::from_secs(3);
+    let mut stream = TcpStream::connect_timeout(&address, deadline)?;
+    stream.set_read_timeout(Some(deadline))?;
+    stream.write_all(b"GET /health/live HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    anyhow::ensure!(
+        answer.ends_with(b" 200"),
+        "not alive: {}",
+        String::from_utf8_lossy(&answer)
+    );
+    Ok(())
+}
+
+/// The runtime for background work; each HTTP worker has one of its own.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
+/// Cancelled by SIGTERM or SIGINT. Needs a running runtime.
+pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(stop)
+}
