@@ -68,11 +68,19 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn at(at: usize, code: &'static str, message: impl Into<String>) -> Self {
-        Self { at: Some(at), code, message: message.into() }
+        Self {
+            at: Some(at),
+            code,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn nowhere(code: &'static str, message: impl Into<String>) -> Self {
-        Self { at: None, code, message: message.into() }
+        Self {
+            at: None,
+            code,
+            message: message.into(),
+        }
     }
 
     /// Places the fault in `source`, the text that its offset counts in.

@@ -97,7 +97,11 @@ impl Shape {
 }
 
 fn too_complex(at: usize, reason: String) -> Fault {
-    Fault::at(at, "template_too_complex", format!("the template has {reason}"))
+    Fault::at(
+        at,
+        "template_too_complex",
+        format!("the template has {reason}"),
+    )
 }
 
 #[cfg(test)]
@@ -105,7 +109,10 @@ mod tests {
     use super::*;
 
     fn refused(source: &str) {
-        assert_eq!(check(source).expect_err("must be refused").code, "template_too_complex");
+        assert_eq!(
+            check(source).expect_err("must be refused").code,
+            "template_too_complex"
+        );
     }
 
     #[test]
@@ -116,16 +123,25 @@ mod tests {
         refused(&format!("{{{{ {} }}}}", "(".repeat(100_000)));
         refused(&format!("{{{{ a{} }}}}", ".b".repeat(100_000)));
         refused(&format!("{{{{ a{} }}}}", "|trim".repeat(100_000)));
-        refused(&format!("{{% if a %}}{}{{% endif %}}", "{% elif a %}".repeat(50_000)));
+        refused(&format!(
+            "{{% if a %}}{}{{% endif %}}",
+            "{% elif a %}".repeat(50_000)
+        ));
         refused(&"{% if a %}".repeat(51));
         refused(&"{{ a }}".repeat(5_001));
         refused(&format!("{{{{ '{}' }}}}", "x".repeat(9_000)));
-        refused(&format!("{{{{ {} }}}}", "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' ".repeat(190)));
+        refused(&format!(
+            "{{{{ {} }}}}",
+            "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' ".repeat(190)
+        ));
     }
 
     #[test]
     fn siblings_do_not_count_as_nesting() {
-        assert_eq!(check(&"{% if a %}x{% elif b %}y{% endif %}".repeat(1_000)), Ok(()));
+        assert_eq!(
+            check(&"{% if a %}x{% elif b %}y{% endif %}".repeat(1_000)),
+            Ok(())
+        );
         assert_eq!(check(&"{% set a = 1 %}".repeat(1_000)), Ok(()));
     }
 }

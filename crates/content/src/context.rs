@@ -1,0 +1,196 @@
+use std::collections::BTreeMap;
+
+use minijinja::Value;
+use serde_json::Value as Json;
+
+use crate::filters::is_missing;
+use crate::limits::{MAX_CONTEXT, MAX_CONTEXT_DEPTH};
+
+/// The links that a mail carries for its recipient. They are never rewritten:
+/// they already are what they must be, and must work when tracking does not.
+const RESERVED: [&str; 3] = ["unsubscribe_url", "preferences_url", "view_url"];
+
+/// A value made ready for templates, to be shared by many contexts at no cost:
+/// `campaign` and `workspace` are the same for every recipient.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    value: Value,
+    bytes: usize,
+}
+
+impl From<&Json> for Prepared {
+    fn from(json: &Json) -> Self {
+        let mut bytes = 0;
+        Self {
+            value: convert(json, 0, &mut bytes),
+            bytes,
+        }
+    }
+}
+
+impl From<Json> for Prepared {
+    fn from(json: Json) -> Self {
+        Self::from(&json)
+    }
+}
+
+impl From<&Prepared> for Prepared {
+    fn from(prepared: &Prepared) -> Self {
+        prepared.clone()
+    }
+}
+
+impl From<&str> for Prepared {
+    fn from(text: &str) -> Self {
+        Self {
+            value: text.into(),
+            bytes: text.len(),
+        }
+    }
+}
+
+impl From<String> for Prepared {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+/// What deeper data would hold cannot be reached by a template.
+fn convert(json: &Json, depth: usize, bytes: &mut usize) -> Value {
+    *bytes += 8;
+    if depth > MAX_CONTEXT_DEPTH {
+        *bytes = usize::MAX / 2;
+        return Value::from(());
+    }
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(flag) => (*flag).into(),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(whole), _) => whole.into(),
+            (None, Some(whole)) => whole.into(),
+            _ => number.as_f64().unwrap_or_default().into(),
+        },
+        Json::String(text) => {
+            *bytes = bytes.saturating_add(text.len());
+            text.as_str().into()
+        }
+        Json::Array(items) => items
+            .iter()
+            .map(|item| convert(item, depth + 1, bytes))
+            .collect::<Vec<_>>()
+            .into(),
+        Json::Object(fields) => Value::from_pairs(fields.iter().map(|(name, field)| {
+            *bytes = bytes.saturating_add(name.len());
+            (name.as_str(), convert(field, depth + 1, bytes))
+        })),
+    }
+}
+
+/// What one mail is rendered with: `lead`, `campaign`, `workspace`,
+/// `unsubscribe_url` and so on. A template can read this and nothing else.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    names: BTreeMap<String, Value>,
+    bytes: usize,
+}
+
+impl Context {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets one top-level name; the last value wins.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Prepared>) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    pub fn set(&mut self, name: &str, value: impl Into<Prepared>) {
+        let Prepared { value, bytes } = value.into();
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.names.insert(name.to_owned(), value);
+    }
+
+    /// Whether a dotted path has something to print: it is not absent, not null
+    /// and not an empty text.
+    pub fn has(&self, path: &str) -> bool {
+        self.find(path)
+            .is_some_and(|value| !value.as_str().is_some_and(str::is_empty))
+    }
+
+    /// The value at a dotted path, unless absent or null.
+    pub(crate) fn find(&self, path: &str) -> Option<Value> {
+        let (root, rest) = path.split_once('.').unwrap_or((path, ""));
+        let mut value = self.names.get(root)?.clone();
+        for name in rest.split('.').filter(|name| !name.is_empty()) {
+            value = value.get_attr(name).ok()?;
+        }
+        Some(value).filter(|value| !is_missing(value))
+    }
+
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.bytes > MAX_CONTEXT
+    }
+
+    pub(crate) fn root(&self) -> Value {
+        Value::from_pairs(
+            self.names
+                .iter()
+                .map(|(name, value)| (name.as_str(), value)),
+        )
+    }
+
+    /// The recipient's own links, as far as they are set.
+    pub(crate) fn reserved(&self) -> Vec<&str> {
+        let links = RESERVED
+            .iter()
+            .filter_map(|name| self.names.get(*name)?.as_str());
+        links.filter(|link| !link.is_empty()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn absent_null_and_empty_have_nothing_to_print_but_zero_and_false_do() {
+        let lead = json!({"name": "", "plan": null, "score": 0, "vip": false, "a": {"b": "c"}});
+        let context = Context::new().with("lead", lead);
+        for path in [
+            "lead.name",
+            "lead.plan",
+            "lead.nope",
+            "lead.a.x",
+            "lead.a.b.c",
+            "nope",
+        ] {
+            assert!(!context.has(path), "{path}");
+        }
+        for path in ["lead.score", "lead.vip", "lead.a.b", "lead"] {
+            assert!(context.has(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn data_that_is_too_long_or_too_deep_is_noticed() {
+        assert!(
+            Context::new()
+                .with("x", "a".repeat(MAX_CONTEXT + 1))
+                .is_too_large()
+        );
+        let mut deep = json!(1);
+        for _ in 0..100 {
+            deep = json!([deep]);
+        }
+        assert!(Context::new().with("x", deep).is_too_large());
+        assert!(
+            !Context::new()
+                .with("x", json!([1, 2.5, "c", u64::MAX]))
+                .is_too_large()
+        );
+    }
+}

@@ -1,0 +1,300 @@
+use mrml::prelude::parser::{Error, WarningKind};
+use mrml::prelude::render::RenderOptions;
+
+use crate::limits::{MAX_ATTRIBUTES, MAX_ELEMENT_DEPTH, MAX_ELEMENTS};
+use crate::problem::Fault;
+use crate::tags::Hidden;
+
+/// HTML from MJML with hidden tags, and what looks wrong in the MJML.
+/// Offsets count in the user's source.
+pub(crate) fn to_html(hidden: &Hidden<'_>) -> Result<(String, Vec<Fault>), Fault> {
+    let mut warnings = measure(hidden)?;
+    let parsed = mrml::parse(&hidden.text).map_err(|error| fault(hidden, &error))?;
+    warnings.extend(parsed.warnings.iter().map(|warning| {
+        let at = hidden.origin(warning.span.start);
+        match warning.kind {
+            WarningKind::UnexpectedAttribute => Fault::at(
+                at,
+                "mjml_unknown_attribute",
+                "MJML does not know this attribute here",
+            ),
+            WarningKind::InlineStyleUnsupported => Fault::at(
+                at,
+                "mjml_inline_style",
+                "styles are not inlined; write them on the elements",
+            ),
+        }
+    }));
+    let html = parsed
+        .element
+        .render(&RenderOptions::default())
+        .map_err(|error| {
+            Fault::nowhere(
+                "mjml_invalid",
+                format!("the MJML cannot be rendered: {error}"),
+            )
+        })?;
+    Ok((html, warnings))
+}
+
+fn fault(hidden: &Hidden<'_>, error: &Error) -> Fault {
+    let (at, message) = match error {
+        Error::UnexpectedElement { position, .. } => {
+            (position.start, "this element cannot stand here".to_owned())
+        }
+        Error::UnexpectedToken { position, .. } => (
+            position.start,
+            "this cannot stand here; is an element not closed?".to_owned(),
+        ),
+        Error::MissingAttribute { name, position, .. } => {
+            (position.start, format!("the attribute `{name}` is missing"))
+        }
+        Error::InvalidAttribute { position, .. } => {
+            (position.start, "this attribute is not valid".to_owned())
+        }
+        Error::InvalidFormat { position, .. } => (position.start, "this cannot be read".to_owned()),
+        Error::IncludeLoaderError { position, .. } => {
+            (position.start, "`mj-include` is not available".to_owned())
+        }
+        Error::ParserError { source, .. } => {
+            let place = source.pos();
+            let at = offset(&hidden.text, place.row as usize, place.col as usize);
+            (at, "this is not well-formed markup".to_owned())
+        }
+        Error::EndOfStream { .. } => (hidden.text.len(), "an element is not closed".to_owned()),
+        Error::NoRootNode => return Fault::at(0, "mjml_invalid", "there is no `mjml` element"),
+        Error::SizeLimit { .. } => return Fault::nowhere("mjml_invalid", "the MJML is too long"),
+    };
+    Fault::at(hidden.origin(at), "mjml_invalid", message)
+}
+
+/// The offset of a row and a column, both counted from 1.
+fn offset(text: &str, row: usize, column: usize) -> usize {
+    let line: usize = text
+        .split_inclusive('\n')
+        .take(row.saturating_sub(1))
+        .map(str::len)
+        .sum();
+    let into = text[line..].char_indices().nth(column.saturating_sub(1));
+    line + into.map_or(0, |(at, _)| at)
+}
+
+/// Refuses what would exhaust the stack or the memory of the recursive parser
+/// and of the renderer, and finds tags that MJML does not know, which it would
+/// pass on as HTML that no client shows.
+fn measure(hidden: &Hidden<'_>) -> Result<Vec<Fault>, Fault> {
+    let text = hidden.text.as_str();
+    let (mut at, mut depth, mut elements) = (0, 0_usize, 0_usize);
+    let mut unknown = Vec::new();
+    while let Some(next) = text[at..].find('<') {
+        at += next;
+        let rest = &text[at..];
+        if let Some(comment) = rest.strip_prefix("<!--") {
+            at += 4 + comment.find("-->").unwrap_or(comment.len());
+        } else if rest.starts_with("</") {
+            depth = depth.saturating_sub(1);
+            at += 2;
+        } else if rest[1..].starts_with(|letter: char| letter.is_ascii_alphabetic()) {
+            let tag = StartTag::read(rest);
+            elements += 1;
+            depth += usize::from(!tag.is_empty);
+            let origin = hidden.origin(at);
+            within(depth, MAX_ELEMENT_DEPTH, "nested elements", origin)?;
+            within(elements, MAX_ELEMENTS, "elements", origin)?;
+            within(
+                tag.attributes,
+                MAX_ATTRIBUTES,
+                "attributes on one element",
+                origin,
+            )?;
+            if tag.name.starts_with("mj-") && !KNOWN.contains(&tag.name) {
+                let message = format!("MJML does not know `{}`", tag.name);
+                unknown.push(Fault::at(origin, "mjml_unknown_tag", message));
+            }
+            at += tag.length;
+        } else {
+            at += 1;
+        }
+    }
+    Ok(unknown)
+}
+
+fn within(count: usize, limit: usize, what: &str, at: usize) -> Result<(), Fault> {
+    match count > limit {
+        true => Err(Fault::at(
+            at,
+            "template_too_complex",
+            format!("the MJML has more than {limit} {what}"),
+        )),
+        false => Ok(()),
+    }
+}
+
+struct StartTag<'t> {
+    name: &'t str,
+    attributes: usize,
+    is_empty: bool,
+    length: usize,
+}
+
+impl<'t> StartTag<'t> {
+    fn read(text: &'t str) -> Self {
+        let name_end =
+            text[1..].find(|letter: char| letter.is_whitespace() || matches!(letter, '>' | '/'));
+        let name = &text[1..name_end.map_or(text.len(), |end| end + 1)];
+        let (mut quote, mut attributes, mut length) = (None, 0, text.len());
+        for (index, byte) in text.bytes().enumerate() {
+            match (quote, byte) {
+                (None, b'>') => {
+                    length = index + 1;
+                    break;
+                }
+                (None, b'"' | b'\'') => quote = Some(byte),
+                (None, b'=') => attributes += 1,
+                (Some(open), _) if open == byte => quote = None,
+                _ => {}
+            }
+        }
+        let is_empty = text[..length].ends_with("/>") || VOID.contains(&name);
+        Self {
+            name,
+            attributes,
+            is_empty,
+            length,
+        }
+    }
+}
+
+const VOID: &[&str] = &[
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track",
+    "wbr",
+];
+
+const KNOWN: &[&str] = &[
+    "mj-accordion",
+    "mj-accordion-element",
+    "mj-accordion-text",
+    "mj-accordion-title",
+    "mj-all",
+    "mj-attributes",
+    "mj-body",
+    "mj-breakpoint",
+    "mj-button",
+    "mj-carousel",
+    "mj-carousel-image",
+    "mj-class",
+    "mj-column",
+    "mj-divider",
+    "mj-font",
+    "mj-group",
+    "mj-head",
+    "mj-hero",
+    "mj-image",
+    "mj-include",
+    "mj-navbar",
+    "mj-navbar-link",
+    "mj-preview",
+    "mj-raw",
+    "mj-section",
+    "mj-social",
+    "mj-social-element",
+    "mj-spacer",
+    "mj-style",
+    "mj-table",
+    "mj-text",
+    "mj-title",
+    "mj-wrapper",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::line_column;
+
+    fn place(source: &str, fault: &Fault) -> (usize, usize) {
+        line_column(source, fault.at.expect("the fault has a place"))
+    }
+
+    fn convert(source: &str) -> Result<(String, Vec<Fault>), Fault> {
+        let hidden = Hidden::new(source);
+        to_html(&hidden).map(|(html, warnings)| (hidden.reveal(&html).source, warnings))
+    }
+
+    fn column(inside: &str) -> String {
+        format!(
+            "<mjml><mj-body><mj-section><mj-column>{inside}</mj-column></mj-section></mj-body></mjml>"
+        )
+    }
+
+    #[test]
+    fn tags_survive_mjml_wherever_they_stand() {
+        let source = "<mjml><mj-head><mj-title>{{ t }}</mj-title></mj-head><mj-body>\
+            {% if a < b %}<mj-section><mj-column>{% for x in y %}<mj-text>{{ x|default(\"<q>\") }}</mj-text>\
+            {% endfor %}<mj-button href=\"{{ \"https://a\" }}?b=1&amp;c={{ d }}\">go</mj-button>\
+            </mj-column></mj-section>{% endif %}</mj-body></mjml>";
+        let (html, warnings) = convert(source).unwrap();
+        assert_eq!(warnings, []);
+        for tag in [
+            "{{ t }}",
+            "{% if a < b %}",
+            "{% for x in y %}",
+            "{{ x|default(\"<q>\") }}",
+            "{% endfor %}",
+            "{% endif %}",
+        ] {
+            assert!(html.contains(tag), "{tag} is missing in {html}");
+        }
+        assert!(
+            html.contains("href=\"{{ \"https://a\" }}?b=1&amp;c={{ d }}\""),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn a_fault_stands_where_the_user_wrote_it() {
+        let source = "<mjml>\n<mj-body>\n {{ aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa }}<mj-section></mj-column>\n</mj-body></mjml>";
+        let fault = convert(source).unwrap_err();
+        assert_eq!(fault.code, "mjml_invalid");
+        assert_eq!(place(source, &fault).0, 3, "{fault:?}");
+        assert_eq!(convert("<p>x</p>").unwrap_err().code, "mjml_invalid");
+        assert_eq!(convert("").unwrap_err().code, "mjml_invalid");
+        assert_eq!(convert("<mjml><mj-body>").unwrap_err().code, "mjml_invalid");
+        assert_eq!(
+            convert("<mjml><mj-body a=></mj-body></mjml>")
+                .unwrap_err()
+                .code,
+            "mjml_invalid"
+        );
+        let include = "<mjml><mj-body><mj-include path='/etc/passwd' /></mj-body></mjml>";
+        assert_eq!(
+            convert(include).unwrap_err().message,
+            "`mj-include` is not available"
+        );
+    }
+
+    #[test]
+    fn what_mjml_does_not_know_is_a_warning() {
+        let source = column("<mj-txt>x</mj-txt><mj-text nope='1'>y</mj-text>");
+        let codes: Vec<_> = convert(&source)
+            .unwrap()
+            .1
+            .into_iter()
+            .map(|w| w.code)
+            .collect();
+        assert_eq!(codes, ["mjml_unknown_tag", "mjml_unknown_attribute"]);
+    }
+
+    #[test]
+    fn mjml_that_exhausts_the_parser_is_refused() {
+        for inside in [
+            "<a>".repeat(100_000),
+            "<mj-divider/>".repeat(5_001),
+            format!("<mj-text {}/>", "a='b' ".repeat(101)),
+        ] {
+            assert_eq!(
+                convert(&column(&inside)).unwrap_err().code,
+                "template_too_complex"
+            );
+        }
+    }
+}
