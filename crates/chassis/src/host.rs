@@ -32,6 +32,8 @@ pub trait Service: Sized {
     fn migrations() -> EmbeddedMigrations;
     /// Reads its settings; problems are recorded in `read`.
     fn settings(read: &mut Reader<'_>) -> Self::Settings;
+    /// The common part of its settings; `clarion up` hands in a listener, tests a clock.
+    fn base(settings: &mut Self::Settings) -> &mut Base;
     /// Migrates, connects and opens the listener. Peers need not be up yet.
     fn bind(settings: Self::Settings) -> impl Future<Output = anyhow::Result<Self>>;
     /// Where it listens.
