@@ -54,3 +54,17 @@ pub enum Error {
     #[error("{program} is already running as process {pid}")]
     AlreadyRunning { program: &'static str, pid: i32 },
 }
+
+impl Error {
+    /// Why `program` could not be run. Everything is run through `setpriv`, so a file that is not
+    /// found is that one.
+    pub(crate) fn spawn(program: &'static str, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::MissingBinary {
+                program: "setpriv",
+                package: "util-linux",
+            },
+            _ => Self::Spawn { program, source },
+        }
+    }
+}

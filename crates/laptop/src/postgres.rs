@@ -246,10 +246,9 @@ fn run_initdb(bin: &Path, user: &RunAs, fresh: &Path, durable: bool) -> Result<(
     if !durable {
         command.arg("--no-sync");
     }
-    let output = command.output().map_err(|source| Error::Spawn {
-        program: "initdb",
-        source,
-    })?;
+    let output = command
+        .output()
+        .map_err(|source| Error::spawn("initdb", source))?;
     if output.status.success() {
         return Ok(());
     }

@@ -135,10 +135,7 @@ fn launch<P: Program>(
     tries: u32,
     mut choose: impl FnMut() -> std::io::Result<u16>,
 ) -> Result<(Child, u16), Error> {
-    let spawn_error = |source| Error::Spawn {
-        program: P::NAME,
-        source,
-    };
+    let spawn_error = |source| Error::spawn(P::NAME, source);
     let mut port = choose().map_err(spawn_error)?;
     for _ in 0..tries {
         match attempt(program, port)? {
@@ -155,10 +152,7 @@ fn launch<P: Program>(
 fn attempt<P: Program>(program: &P, port: u16) -> Result<Start, Error> {
     let path = program.folder().join(format!("{}.log", P::NAME));
     let (log, file) = Log::open(path, program.user())?;
-    let spawn_error = |source| Error::Spawn {
-        program: P::NAME,
-        source,
-    };
+    let spawn_error = |source| Error::spawn(P::NAME, source);
     let mut command = program.command(port);
     command
         .stderr(file.try_clone().map_err(spawn_error)?)

@@ -61,6 +61,12 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The example program that starts both servers in a folder and stays.
+fn example() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("examples/hold")
+}
+
 #[test]
 fn postgres_keeps_its_data_over_a_stop_and_a_crash() {
     let home = tempfile::tempdir().unwrap();
@@ -140,14 +146,7 @@ fn redis_keeps_durable_data_and_forgets_the_rest() {
 #[test]
 fn a_killed_parent_leaves_no_orphan_and_its_data_is_found_again() {
     let home = tempfile::tempdir().unwrap();
-    let example = std::env::current_exe().unwrap();
-    let example = example
-        .parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("examples/hold");
-    let mut parent = Command::new(example)
+    let mut parent = Command::new(example())
         .arg(home.path())
         .stdout(Stdio::piped())
         .spawn()
@@ -431,4 +430,55 @@ async fn a_server_that_is_stopped_does_not_count_as_dead() {
     redis.stop();
     let waited = tokio::time::timeout(Duration::from_millis(50), exited).await;
     assert!(waited.is_err(), "{waited:?}");
+}
+
+#[test]
+fn a_missing_setpriv_names_its_package() {
+    let home = tempfile::tempdir().unwrap();
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for program in ["postgres", "initdb"] {
+        fs::write(
+            bin.join(program),
+            "#!/bin/sh\necho 'postgres (PostgreSQL) 15.1'\n",
+        )
+        .unwrap();
+        fs::set_permissions(bin.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let held = Command::new(example())
+        .arg(home.path())
+        .env("PATH", &bin)
+        .output()
+        .unwrap();
+    assert!(!held.status.success());
+    let said = String::from_utf8(held.stderr).unwrap();
+    assert_eq!(
+        said.trim(),
+        "setpriv not found: install the Debian package util-linux"
+    );
+}
+
+#[test]
+fn a_folder_that_cannot_be_reached_names_what_bars_the_way() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // Only root changes user, so nobody else can be barred by a parent folder.
+    }
+    let home = tempfile::tempdir().unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let held = Command::new("setpriv")
+        .args([
+            "--bounding-set=-all,+setuid,+setgid,+chown,+fowner,+kill",
+            "--inh-caps=-all",
+        ])
+        .arg(example())
+        .arg(home.path().join("data"))
+        .output()
+        .unwrap();
+    assert!(!held.status.success());
+    let said = String::from_utf8(held.stderr).unwrap();
+    let barred = format!("chmod o+x {}", home.path().display());
+    assert!(
+        said.contains(&barred) && said.lines().count() == 1,
+        "{said}"
+    );
 }
