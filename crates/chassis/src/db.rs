@@ -24,6 +24,8 @@ pub struct Db {
     /// One permit per connection, so that waiting happens here and not on blocking threads.
     permits: Arc<Semaphore>,
     ringer: Ringer,
+    url: Secret,
+    setup: Arc<str>,
 }
 
 /// Sets what every connection of a service needs, whatever the server's defaults are.
@@ -52,12 +54,16 @@ impl Db {
             .min_idle(Some(0))
             .connection_timeout(CHECKOUT)
             .idle_timeout(Some(Duration::from_secs(300)))
-            .connection_customizer(Box::new(Session { setup }))
+            .connection_customizer(Box::new(Session {
+                setup: setup.clone(),
+            }))
             .build_unchecked(ConnectionManager::new(url.expose()));
         Self {
             pool,
             permits: Arc::new(Semaphore::new(size.max(1) as usize)),
             ringer,
+            url: url.clone(),
+            setup: setup.into(),
         }
     }
 
@@ -68,16 +74,38 @@ impl Db {
         E: From<Unavailable> + From<diesel::result::Error> + Send + 'static,
         T: Send + 'static,
     {
-        let ringer = self.ringer.clone();
-        self.run(move |conn| {
-            outbox::forget_pushes();
-            let done = conn.transaction(work)?;
-            if outbox::was_pushed() {
-                ringer.ring();
-            }
-            Ok(done)
-        })
-        .await
+        let db = self.clone();
+        self.run(move |conn| db.transaction_on(conn, work)).await
+    }
+
+    /// Runs `work` in a transaction on a connection the caller holds, on this thread.
+    pub fn transaction_on<T, E>(
+        &self,
+        conn: &mut PgConnection,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<diesel::result::Error>,
+    {
+        outbox::forget_pushes();
+        let done = conn.transaction(work)?;
+        if outbox::was_pushed() {
+            self.ringer.ring();
+        }
+        Ok(done)
+    }
+
+    /// A connection beside the pool, set up as the pool's are, for a worker that never gives it
+    /// back. Blocks.
+    pub fn connect(&self) -> Result<PgConnection, Unavailable> {
+        let away = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            Unavailable::because("the database", cause)
+        };
+        let mut conn =
+            PgConnection::establish(self.url.expose()).map_err(|error| away(error.into()))?;
+        conn.batch_execute(&self.setup)
+            .map_err(|error| away(error.into()))?;
+        Ok(conn)
     }
 
     /// Runs `work` on a connection without a transaction, on a blocking thread.

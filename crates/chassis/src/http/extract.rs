@@ -57,7 +57,21 @@ impl<T> Deref for Valid<T> {
     }
 }
 
+/// A body as it came, for a handler that parses it itself; up to the same size as [`Json`].
+#[derive(Clone, Debug)]
+pub struct Body(pub BytesMut);
+
 type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, InvalidInput>>>>;
+
+impl FromRequest for Body {
+    type Error = InvalidInput;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (payload, announced) = (payload.take(), announced_length(request));
+        Box::pin(async move { collect(payload, announced).await.map(Self) })
+    }
+}
 
 impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Error = InvalidInput;
