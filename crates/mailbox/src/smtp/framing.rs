@@ -209,6 +209,45 @@ mod tests {
         }
     }
 
+    /// The end of a message, octet by octet as RFC 5321 tells it.
+    fn by_the_book(input: &[u8]) -> Option<(Vec<u8>, usize)> {
+        let (mut message, mut from) = (Vec::new(), 0);
+        while let Some(length) = input[from..].windows(2).position(|pair| pair == b"\r\n") {
+            let line = &input[from..from + length];
+            from += length + 2;
+            match line {
+                b"." => return Some((message, from)),
+                [b'.', rest @ ..] => message.extend_from_slice(rest),
+                line => message.extend_from_slice(line),
+            }
+            message.extend_from_slice(b"\r\n");
+        }
+        None
+    }
+
+    #[test]
+    fn every_short_input_is_read_by_the_book() {
+        let letters = b"a.\r\n";
+        for number in 0..4_usize.pow(9) {
+            let input: Vec<u8> = (0..9).map(|at| letters[number >> (2 * at) & 3]).collect();
+            let (mut end, mut buffer) = (MessageEnd::new(99), BytesMut::new());
+            let mut received = None;
+            for octet in &input {
+                buffer.extend_from_slice(&[*octet]);
+                received = received.or_else(|| end.take(&mut buffer));
+            }
+            let expected = by_the_book(&input);
+            let rest = expected.as_ref().map(|(_, from)| input[*from..].to_vec());
+            let message = expected.map(|(message, _)| Received::Message(message.into()));
+            assert_eq!(received, message, "{:?}", input.escape_ascii().to_string());
+            assert!(
+                rest.is_none_or(|rest| rest == buffer),
+                "{:?}",
+                input.escape_ascii().to_string()
+            );
+        }
+    }
+
     #[test]
     fn a_message_past_the_limit_is_let_go_and_its_end_still_found() {
         let mut input = vec![b'x'; 300];

@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex, mpsc};
 
+use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -97,10 +98,11 @@ impl Writer {
 
     fn write(&mut self, batch: &[(Box<Record>, Done)]) -> Result<Vec<Place>, NotStored> {
         let Some(segments) = &mut self.segments else {
-            return Ok(batch
+            // Copied, or a small message would keep the whole buffer of its connection.
+            let kept = batch
                 .iter()
-                .map(|(record, _)| Place::Memory(record.raw.clone()))
-                .collect());
+                .map(|(record, _)| Bytes::copy_from_slice(&record.raw));
+            return Ok(kept.map(Place::Memory).collect());
         };
         self.buffer.clear();
         self.buffer.shrink_to(SPARE_BUFFER);

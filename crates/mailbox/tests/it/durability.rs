@@ -312,3 +312,79 @@ async fn the_binary_says_whether_it_is_well_and_stops_when_told() {
     );
     assert_eq!(said.lines().count(), 1);
 }
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_the_next_mail_finds_room() {
+    let home = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/full", home.path().join("mails-00000001.seg")).unwrap();
+    let mailbox = Running::with(kept_in(home.path())).await;
+    let mut client = mailbox.client().await;
+    assert_eq!(client.deliver("b@x.y", &message("lost")).await, 452);
+    assert_eq!(mailbox.handle.stats().messages, 0);
+    assert_eq!(client.deliver("b@x.y", &message("kept")).await, 250);
+    mailbox.stopped().await;
+
+    fs::remove_file(home.path().join("mails-00000001.seg")).unwrap();
+    let mailbox = Running::with(kept_in(home.path())).await;
+    assert_eq!(subjects(&mailbox.handle), ["kept"]);
+}
+
+#[tokio::test]
+async fn a_folder_that_fails_later_is_an_error_and_not_an_empty_mailbox() {
+    let home = tempfile::tempdir().unwrap();
+    let mailbox = Running::with(kept_in(home.path())).await;
+    let mut client = mailbox.client().await;
+    assert_eq!(client.deliver("b@x.y", &message("one")).await, 250);
+    let id = mailbox.handle.list(&Filter::default()).items[0].id;
+    let http = reqwest::Client::new();
+
+    fs::create_dir(home.path().join("mails-00000000.seg")).unwrap();
+    let emptied = http
+        .delete(format!("{}/messages", mailbox.http))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(emptied.status(), 500);
+    assert_eq!(mailbox.handle.stats().messages, 1);
+
+    fs::remove_file(home.path().join("mails-00000001.seg")).unwrap();
+    for path in [
+        format!("{id}"),
+        format!("{id}/raw"),
+        format!("messages/{id}.json"),
+    ] {
+        let answer = http
+            .get(format!("{}/{path}", mailbox.http))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 500, "{path}");
+        let problem: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(problem["code"], "internal");
+        assert!(!problem.to_string().contains("mails-"), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_cut_off_is_not_stored() {
+    let mailbox = Running::start().await;
+    let mut client = mailbox.client().await;
+    client
+        .send(b"MAIL FROM:<a@x.y>\r\nRCPT TO:<b@x.y>\r\nDATA\r\nSubject: half\r\n\r\nhalf\r\n.")
+        .await;
+    assert_eq!(
+        (
+            client.code().await,
+            client.code().await,
+            client.code().await
+        ),
+        (250, 250, 354)
+    );
+    drop(client);
+    mailbox
+        .client()
+        .await
+        .deliver("b@x.y", &message("whole"))
+        .await;
+    assert_eq!(subjects(&mailbox.handle), ["whole"]);
+}
