@@ -1,0 +1,48 @@
+# The first thing to run is `make up` or `make test`; both do all the set-up themselves.
+
+SHELL := /bin/sh
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+CLARION := $(TARGET)/release/clarion
+# More arguments for the command at the end of a recipe: make up ARGS="--http-addr 127.0.0.1:9000"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help up test demo bench migrate lint fmt clean-data build packages
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+up: build ## Build and run the whole platform; Ctrl-C stops it
+	@exec $(CLARION) up $(ARGS)
+
+test: lint ## Lint, then run every test on real Postgres and Redis
+	@deploy/setup/packages.sh test
+	cargo test --locked --workspace --no-fail-fast $(ARGS)
+
+demo: build ## Import, send, track and report a campaign of 10,000 leads
+	@exec $(CLARION) demo $(ARGS)
+
+bench: build ## Measure speed as ratios against what the machine can do
+	@deploy/setup/packages.sh bench
+	@exec $(CLARION) bench $(ARGS)
+
+migrate: build ## Make roles and schemas and apply migrations (DATABASE_URL: an admin's)
+	@exec $(CLARION) migrate $(ARGS)
+
+lint: packages ## Check format, lints, the house's rules and everything under deploy/
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked --quiet -p testkit --test house
+	@deploy/setup/lint.sh
+
+fmt: ## Format the code
+	cargo fmt --all
+
+clean-data: ## Delete the data of `make up`
+	@deploy/setup/clean-data.sh
+
+build: packages
+	cargo build --locked --release -p clarion
+
+packages:
+	@deploy/setup/packages.sh
