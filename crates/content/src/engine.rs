@@ -239,7 +239,7 @@ mod tests {
     fn a_failure_tells_its_kind_and_place() {
         let missing = render("text", "ab {{ x.y.z }}", Value::from(()));
         assert!(
-            matches!(missing, Err(Failure::Missing { at: Some(6) })),
+            matches!(missing, Err(Failure::Missing { at: Some(7) })),
             "{missing:?}"
         );
         let list = render(
@@ -259,7 +259,7 @@ mod tests {
     fn a_syntax_error_has_a_place() {
         let faults = check("ab\n  {{ x ").unwrap_err();
         assert_eq!(faults[0].code, "template_syntax");
-        assert_eq!(faults[0].at, Some(10));
+        assert_eq!(faults[0].at, Some(8));
         assert_eq!(check("a\0b").unwrap_err()[0].at, Some(1));
     }
 }

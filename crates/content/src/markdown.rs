@@ -52,7 +52,7 @@ fn lines_as_comments(hidden: &Hidden<'_>) -> String {
 fn silent_words<'l>(line: &'l str, hidden: &Hidden<'_>) -> Option<Vec<&'l str>> {
     let (mut words, mut rest) = (Vec::new(), line);
     while let Some((range, tag)) = hidden.next_word(rest) {
-        if !rest[..range.start].trim().is_empty() || hidden.tags[tag].kind != Kind::Silent {
+        if !rest[..range.start].trim().is_empty() || hidden.tags[tag].kind == Kind::Prints {
             return None;
         }
         words.push(&rest[range.clone()]);

@@ -85,7 +85,7 @@ fn offset(text: &str, row: usize, column: usize) -> usize {
 fn measure(hidden: &Hidden<'_>) -> Result<Vec<Fault>, Fault> {
     let text = hidden.text.as_str();
     let (mut at, mut depth, mut elements) = (0, 0_usize, 0_usize);
-    let mut unknown = Vec::new();
+    let (mut unknown, mut open) = (Vec::new(), Vec::new());
     while let Some(next) = text[at..].find('<') {
         at += next;
         let rest = &text[at..];
@@ -93,6 +93,7 @@ fn measure(hidden: &Hidden<'_>) -> Result<Vec<Fault>, Fault> {
             at += 4 + comment.find("-->").unwrap_or(comment.len());
         } else if rest.starts_with("</") {
             depth = depth.saturating_sub(1);
+            close(&mut open, name_of(&rest[2..]), hidden.origin(at))?;
             at += 2;
         } else if rest[1..].starts_with(|letter: char| letter.is_ascii_alphabetic()) {
             let tag = StartTag::read(rest);
@@ -111,12 +112,46 @@ fn measure(hidden: &Hidden<'_>) -> Result<Vec<Fault>, Fault> {
                 let message = format!("MJML does not know `{}`", tag.name);
                 unknown.push(Fault::at(origin, "mjml_unknown_tag", message));
             }
+            if !tag.is_empty && is_mjml(tag.name) {
+                open.push((tag.name, origin));
+            }
             at += tag.length;
         } else {
             at += 1;
         }
     }
-    Ok(unknown)
+    match open.pop() {
+        Some((name, at)) => Err(Fault::at(
+            at,
+            "mjml_invalid",
+            format!("`{name}` is not closed"),
+        )),
+        None => Ok(unknown),
+    }
+}
+
+fn is_mjml(name: &str) -> bool {
+    name == "mjml" || name.starts_with("mj-")
+}
+
+/// The parser takes any closing tag for the right one; a mail with a misplaced
+/// one looks broken instead.
+fn close(open: &mut Vec<(&str, usize)>, name: &str, at: usize) -> Result<(), Fault> {
+    if !is_mjml(name) {
+        return Ok(());
+    }
+    let message = match open.pop() {
+        Some((opened, _)) if opened == name => return Ok(()),
+        Some((opened, _)) => format!("`{name}` is closed, but `{opened}` is open"),
+        None => format!("`{name}` is closed, but not open"),
+    };
+    Err(Fault::at(at, "mjml_invalid", message))
+}
+
+/// The name at the start of what follows `<` or `</`.
+fn name_of(text: &str) -> &str {
+    let ends = |letter: char| letter.is_whitespace() || matches!(letter, '>' | '/');
+    &text[..text.find(ends).unwrap_or(text.len())]
 }
 
 fn within(count: usize, limit: usize, what: &str, at: usize) -> Result<(), Fault> {
@@ -139,9 +174,7 @@ struct StartTag<'t> {
 
 impl<'t> StartTag<'t> {
     fn read(text: &'t str) -> Self {
-        let name_end =
-            text[1..].find(|letter: char| letter.is_whitespace() || matches!(letter, '>' | '/'));
-        let name = &text[1..name_end.map_or(text.len(), |end| end + 1)];
+        let name = name_of(&text[1..]);
         let (mut quote, mut attributes, mut length) = (None, 0, text.len());
         for (index, byte) in text.bytes().enumerate() {
             match (quote, byte) {
@@ -274,14 +307,40 @@ mod tests {
 
     #[test]
     fn what_mjml_does_not_know_is_a_warning() {
-        let source = column("<mj-txt>x</mj-txt><mj-text nope='1'>y</mj-text>");
-        let codes: Vec<_> = convert(&source)
+        let source = "<mjml nope='1'><mj-head><mj-style inline='inline'>p{}</mj-style></mj-head>\
+                      <mj-body><mj-txt>x</mj-txt></mj-body></mjml>";
+        let mut codes: Vec<_> = convert(source)
             .unwrap()
             .1
             .into_iter()
             .map(|w| w.code)
             .collect();
-        assert_eq!(codes, ["mjml_unknown_tag", "mjml_unknown_attribute"]);
+        codes.sort_unstable();
+        assert_eq!(
+            codes,
+            [
+                "mjml_inline_style",
+                "mjml_unknown_attribute",
+                "mjml_unknown_tag"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_closing_tag_is_named() {
+        let source = "<mjml><mj-body><mj-section>\n</mj-column></mj-section></mj-body></mjml>";
+        let fault = convert(source).unwrap_err();
+        assert_eq!(
+            fault.message,
+            "`mj-column` is closed, but `mj-section` is open"
+        );
+        assert_eq!(place(source, &fault), (2, 1));
+        assert_eq!(
+            convert("<mjml></mjml></mjml>").unwrap_err().code,
+            "mjml_invalid"
+        );
+        let open = convert("<mjml>\n<mj-body></mjml>").unwrap_err();
+        assert_eq!(open.message, "`mjml` is closed, but `mj-body` is open");
     }
 
     #[test]

@@ -192,34 +192,57 @@ impl Job<'_> {
         match failure {
             Failure::TooExpensive => RenderError::TooExpensive { field },
             Failure::TooLarge => RenderError::TooLarge { field, limit },
-            Failure::Missing { at } => self.missing(field, origin(at)),
-            Failure::Wrong { at, message } => match self.missing(field, origin(at)) {
-                // Arithmetic with nothing fails as such; what is missing says more.
-                RenderError::MissingVariables { field, variables } if !variables.is_empty() => {
-                    RenderError::MissingVariables { field, variables }
+            Failure::Missing { at } => {
+                let at = origin(at);
+                let mut variables = self.missing(field, at);
+                if variables.is_empty() {
+                    variables.extend(self.tag_text(field, at));
                 }
-                _ => {
-                    let source = &self.compiled.written[&field].source;
-                    let line = origin(at).map(|at| line_column(source, at).0);
-                    RenderError::Failed {
-                        field,
-                        line,
-                        message,
-                    }
-                }
-            },
+                RenderError::MissingVariables { field, variables }
+            }
+            Failure::Wrong { at, message } => self.wrong(field, origin(at), message),
         }
     }
 
-    /// Names what is absent or null in the expression around an offset.
-    fn missing(&self, field: Field, at: Option<usize>) -> RenderError {
-        let usage = &self.compiled.written[&field].usage;
-        let paths = at.and_then(|at| usage.paths_at(at)).into_iter().flatten();
-        let variables = paths
+    /// Arithmetic with nothing fails as such; what is missing says more.
+    fn wrong(&self, field: Field, at: Option<usize>, message: String) -> RenderError {
+        let variables = self.missing(field, at);
+        if !variables.is_empty() {
+            return RenderError::MissingVariables { field, variables };
+        }
+        let source = &self.compiled.written[&field].source;
+        let line = at.map(|at| line_column(source, at).0);
+        RenderError::Failed {
+            field,
+            line,
+            message,
+        }
+    }
+
+    /// Names what is absent or null in the tag around an offset; or, when that is
+    /// no path of the data but a part of a list, the tag itself.
+    fn missing(&self, field: Field, at: Option<usize>) -> Vec<String> {
+        let paths = at.and_then(|at| self.compiled.written[&field].usage.tag_at(at));
+        let paths = paths.into_iter().flat_map(|(_, paths)| paths);
+        paths
             .filter(|path| self.context.find(path).is_none())
             .cloned()
-            .collect();
-        RenderError::MissingVariables { field, variables }
+            .collect()
+    }
+
+    fn tag_text(&self, field: Field, at: Option<usize>) -> Option<String> {
+        let written = &self.compiled.written[&field];
+        let (start, _) = at.and_then(|at| written.usage.tag_at(at))?;
+        let tag = written.source[start..].trim_start_matches(['{', '%', '-', '+']);
+        let end = tag.find(['}', '%', '\n']).unwrap_or(tag.len());
+        Some(
+            tag[..end]
+                .trim_end_matches('-')
+                .trim()
+                .chars()
+                .take(80)
+                .collect(),
+        )
     }
 }
 

@@ -14,7 +14,9 @@ use minijinja::machinery::{Token, Tokenizer};
 pub(crate) enum Kind {
     /// Prints: `{{ … }}`, and raw blocks.
     Prints,
-    /// Prints nothing itself: `{% … %}`, comments, trimmed white space.
+    /// Opens a part that may be printed never or many times: `if`, `for`, `with`.
+    Opens,
+    /// Prints nothing itself: other `{% … %}`, comments, trimmed white space.
     Silent,
 }
 
@@ -77,7 +79,7 @@ impl<'s> Hidden<'s> {
                     done = end;
                 }
                 Token::BlockEnd => {
-                    self.tag(open..end, Kind::Silent);
+                    self.tag(open..end, block_kind(&self.source[open..end]));
                     done = end;
                 }
                 _ => {}
@@ -115,7 +117,7 @@ impl<'s> Hidden<'s> {
     pub(crate) fn first_silent(&self, text: &str) -> Option<usize> {
         let (mut at, mut rest) = (0, text);
         while let Some((range, tag)) = self.next_word(rest) {
-            if self.tags[tag].kind == Kind::Silent {
+            if self.tags[tag].kind != Kind::Prints {
                 return Some(at + range.start);
             }
             at += range.end;
@@ -201,6 +203,17 @@ impl Revealed {
             .checked_sub(1)?;
         let (here, there) = self.tags[tag];
         Some(there + at - here)
+    }
+}
+
+fn block_kind(tag: &str) -> Kind {
+    let inside = tag.trim_start_matches(['{', '%', '-', '+']).trim_start();
+    let keyword = inside
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .next();
+    match keyword {
+        Some("if" | "for" | "with") => Kind::Opens,
+        _ => Kind::Silent,
     }
 }
 

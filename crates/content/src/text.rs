@@ -155,8 +155,12 @@ impl Writer<'_> {
             self.plain(&rest[..range.start]);
             match hidden.tags[tag].kind {
                 Kind::Prints => self.word(&rest[range.clone()]),
-                // Written at once: a line break that is due belongs after a tag that
-                // prints nothing, or a loop would print it once for every round.
+                // What is due before a loop is printed once, not in every round; what
+                // is due at the end of a round belongs to what comes next.
+                Kind::Opens => {
+                    self.settle();
+                    self.out.push_str(&rest[range.clone()]);
+                }
                 Kind::Silent => self.out.push_str(&rest[range.clone()]),
             }
             rest = &rest[range.end..];
@@ -189,16 +193,22 @@ impl Writer<'_> {
     }
 
     fn word(&mut self, word: &str) {
+        self.settle();
+        self.out.extend(
+            word.chars()
+                .filter(|letter| !letter.is_control() || is_mark(*letter)),
+        );
+        self.begun = true;
+    }
+
+    /// Writes the white space that is due.
+    fn settle(&mut self) {
         if self.begun && self.breaks > 0 {
             self.out.push_str(&"\n".repeat(self.breaks.min(2)));
         } else if self.begun && self.space {
             self.out.push(' ');
         }
-        self.out.extend(
-            word.chars()
-                .filter(|letter| !letter.is_control() || is_mark(*letter)),
-        );
-        (self.breaks, self.space, self.begun) = (0, false, true);
+        (self.breaks, self.space) = (0, false);
     }
 
     fn break_lines(&mut self, lines: usize) {
@@ -338,6 +348,6 @@ mod tests {
         let made = hidden
             .reveal(&from_template(&hidden.text, &hidden).unwrap())
             .source;
-        assert_eq!(made, "{% for i in x %}- {{ i }}{% endfor %}\n\nend\n\n");
+        assert_eq!(made, "{% for i in x %}\n- {{ i }}{% endfor %}\n\nend\n\n");
     }
 }

@@ -1,7 +1,6 @@
 //! Which variables a template uses, and which it cannot do without.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use minijinja::Value;
 use minijinja::machinery::{Span, ast};
@@ -23,9 +22,9 @@ type Paths = BTreeSet<String>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Usage {
     pub(crate) needs: BTreeMap<String, Need>,
-    /// Every expression that is evaluated by itself, with the paths inside it,
-    /// so that a failure at an offset can name what was missing there.
-    pub(crate) expressions: Vec<(Range<usize>, Paths)>,
+    /// The paths in each tag, by where the tag begins, so that a failure at an
+    /// offset can name what was missing there.
+    tags: BTreeMap<usize, Paths>,
     /// Every path that can reach the reader.
     pub(crate) printed: Paths,
 }
@@ -40,13 +39,12 @@ impl Usage {
         walk.usage
     }
 
-    /// The paths in the expression around `at`.
-    pub(crate) fn paths_at(&self, at: usize) -> Option<&Paths> {
-        let around = self
-            .expressions
-            .iter()
-            .find(|(range, _)| range.contains(&at));
-        around.map(|(_, paths)| paths)
+    /// The tag around `at`: where it begins, and the paths in it.
+    pub(crate) fn tag_at(&self, at: usize) -> Option<(usize, &Paths)> {
+        self.tags
+            .range(..=at)
+            .next_back()
+            .map(|(start, paths)| (*start, paths))
     }
 }
 
@@ -118,7 +116,7 @@ impl Walk {
     fn stmt(&mut self, stmt: &ast::Stmt<'_>) -> Paths {
         match stmt {
             ast::Stmt::Template(template) => self.scoped(BTreeMap::new(), &template.children),
-            ast::Stmt::EmitExpr(emit) => self.note(&emit.expr, true).strict,
+            ast::Stmt::EmitExpr(emit) => self.note(emit.span(), &emit.expr, true).strict,
             ast::Stmt::IfCond(cond) => self.if_block(cond),
             ast::Stmt::ForLoop(each) => {
                 self.for_loop(each);
@@ -127,12 +125,12 @@ impl Walk {
             ast::Stmt::WithBlock(with) => {
                 let mut names = BTreeMap::new();
                 for (target, value) in &with.assignments {
-                    names.extend(self.local(target, value));
+                    names.extend(self.local(with.span(), target, value));
                 }
                 self.scoped(names, &with.body)
             }
             ast::Stmt::Set(set) => {
-                let names = self.local(&set.target, &set.expr);
+                let names = self.local(set.span(), &set.target, &set.expr);
                 if let Some(scope) = self.scopes.last_mut() {
                     scope.extend(names);
                 }
@@ -143,8 +141,8 @@ impl Walk {
         }
     }
 
-    fn if_block(&mut self, cond: &ast::IfCond<'_>) -> Paths {
-        self.note(&cond.expr, false);
+    fn if_block(&mut self, cond: &ast::Spanned<ast::IfCond<'_>>) -> Paths {
+        self.note(cond.span(), &cond.expr, false);
         let before = self.scopes.clone();
         let mut when_true = self.block(&cond.true_body);
         let after_true = std::mem::replace(&mut self.scopes, before.clone());
@@ -171,23 +169,28 @@ impl Walk {
         }
     }
 
-    fn for_loop(&mut self, each: &ast::ForLoop<'_>) {
-        self.note(&each.iter, false);
+    fn for_loop(&mut self, each: &ast::Spanned<ast::ForLoop<'_>>) {
+        self.note(each.span(), &each.iter, false);
         let mut names = BTreeMap::from([("loop".to_owned(), Local::default())]);
         for name in target_names(&each.target) {
             names.insert(name, Local::default());
         }
         if let Some(filter) = &each.filter_expr {
             self.scopes.push(names.clone());
-            self.note(filter, false);
+            self.note(each.span(), filter, false);
             self.scopes.pop();
         }
         self.scoped(names, &each.body);
         self.block(&each.else_body);
     }
 
-    fn local(&mut self, target: &ast::Expr<'_>, value: &ast::Expr<'_>) -> BTreeMap<String, Local> {
-        let reads = self.note(value, false);
+    fn local(
+        &mut self,
+        tag: Span,
+        target: &ast::Expr<'_>,
+        value: &ast::Expr<'_>,
+    ) -> BTreeMap<String, Local> {
+        let reads = self.note(tag, value, false);
         let local = Local {
             strict: reads.strict,
             touched: reads.touched,
@@ -199,7 +202,7 @@ impl Walk {
     }
 
     /// Reads a whole expression and remembers where it stands.
-    fn note(&mut self, expr: &ast::Expr<'_>, printed: bool) -> Reads {
+    fn note(&mut self, tag: Span, expr: &ast::Expr<'_>, printed: bool) -> Reads {
         let reads = self.reads(expr);
         let need = if printed {
             Need::Conditional
@@ -219,9 +222,12 @@ impl Walk {
         if printed {
             self.usage.printed.extend(reads.touched.iter().cloned());
         }
-        self.usage
-            .expressions
-            .push((range(expr.span()), reads.touched.clone()));
+        let paths = self
+            .usage
+            .tags
+            .entry(tag.start_offset as usize)
+            .or_default();
+        paths.extend(reads.touched.iter().cloned());
         reads
     }
 
@@ -404,10 +410,6 @@ fn is_text(expr: &ast::Expr<'_>) -> bool {
         if constant.value.as_str().is_some_and(|text| !text.is_empty()))
 }
 
-fn range(span: Span) -> Range<usize> {
-    span.start_offset as usize..(span.end_offset as usize).max(span.start_offset as usize + 1)
-}
-
 fn target_names(target: &ast::Expr<'_>) -> Vec<String> {
     match target {
         ast::Expr::Var(var) => vec![var.id.to_owned()],
@@ -558,10 +560,10 @@ mod tests {
         let root = parse(source, "", Default::default()).expect("the source must parse");
         let usage = Usage::of(&root);
         assert_eq!(
-            usage.paths_at(16),
-            Some(&Paths::from(["lead.name".to_owned()]))
+            usage.tag_at(16),
+            Some((3, &Paths::from(["lead.name".to_owned()])))
         );
-        assert_eq!(usage.paths_at(32), Some(&Paths::from(["b".to_owned()])));
-        assert_eq!(usage.paths_at(0), None);
+        assert_eq!(usage.tag_at(32), Some((29, &Paths::from(["b".to_owned()]))));
+        assert_eq!(usage.tag_at(0), None);
     }
 }
