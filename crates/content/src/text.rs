@@ -160,6 +160,7 @@ impl Writer<'_> {
                 Kind::Opens => {
                     self.settle();
                     self.out.push_str(&rest[range.clone()]);
+                    self.begun = true;
                 }
                 Kind::Silent => self.out.push_str(&rest[range.clone()]),
             }
