@@ -22,7 +22,7 @@ const SEGMENT_SIZE: u64 = 64 << 20;
 pub(super) struct Segments {
     folder: PathBuf,
     /// Held for as long as this mailbox runs; the kernel lets go of it when the process dies.
-    _lock: File,
+    lock: File,
     number: u64,
     file: File,
     length: u64,
@@ -46,7 +46,7 @@ impl Segments {
         let file = open(folder, last).map_err(failed)?;
         Ok(Self {
             folder: folder.to_owned(),
-            _lock: lock,
+            lock,
             number: last,
             file,
             length,
@@ -99,6 +99,16 @@ impl Segments {
             }
         }
         File::open(&self.folder)?.sync_all()
+    }
+}
+
+impl Drop for Segments {
+    /// Unlocks by name: a process that is just being spawned may hold a copy of the open file for
+    /// a moment, and closing ours would leave the folder locked for that long.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the mailbox folder stays locked until this process ends");
+        }
     }
 }
 
