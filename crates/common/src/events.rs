@@ -82,6 +82,8 @@ events! {
     UserCreated = "user.created" of user_id { user_id: UserId, email: String }
     /// A workspace exists, with this name.
     WorkspaceCreated = "workspace.created" of workspace_id { workspace_id: WorkspaceId, name: String }
+    /// A workspace goes by another name.
+    WorkspaceRenamed = "workspace.renamed" of workspace_id { workspace_id: WorkspaceId, name: String }
 
     LeadCreated = "lead.created" of lead_id { lead_id: LeadId, email: String }
     LeadUpdated = "lead.updated" of lead_id { lead_id: LeadId, email: String }

@@ -31,7 +31,7 @@ pub struct AudienceQuery {
 }
 
 /// `POST /internal/audience/count` answers this.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AudienceCount {
     /// Everybody in it.
     pub count: i64,

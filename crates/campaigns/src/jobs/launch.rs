@@ -1,0 +1,74 @@
+//! Starts a scheduled campaign when its time has come.
+
+use chassis::jobs::{Done, Job};
+use common::{CampaignId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use super::again;
+use crate::State;
+use crate::api::lifecycle;
+use crate::domain::campaign::{Status, Step};
+use crate::domain::preflight::Level;
+use crate::error::Error;
+use crate::store::campaigns;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Launch {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) campaign: CampaignId,
+}
+
+impl Job for Launch {
+    const KIND: &'static str = "campaigns.launch";
+
+    fn unique_key(&self) -> Option<String> {
+        Some(self.campaign.to_string())
+    }
+}
+
+pub(crate) async fn run(state: State, job: Launch) -> Done {
+    match launch(&state, &job).await {
+        Ok(()) => Done::Done,
+        Err(error) => again(&error, 1),
+    }
+}
+
+/// Looks once more, because the world has moved since it was scheduled: errors hold it back and
+/// say why; warnings were accepted then.
+async fn launch(state: &State, job: &Launch) -> Result<(), Error> {
+    let (workspace, id) = (job.workspace, job.campaign);
+    let campaign = state
+        .host
+        .db
+        .run(move |conn| Ok::<_, Error>(campaigns::get(conn, workspace, id)?))
+        .await?;
+    let Some(campaign) = campaign.filter(|campaign| campaign.status == Status::Scheduled) else {
+        return Ok(());
+    };
+    let (checks, count) = lifecycle::look(state, &campaign).await?;
+    let errors: Vec<_> = checks
+        .iter()
+        .filter(|check| check.level == Level::Error && check.name != "schedule")
+        .map(|check| check.detail.clone())
+        .collect();
+    if errors.is_empty() {
+        lifecycle::begin(state, workspace, id, count).await?;
+        return Ok(());
+    }
+    hold_back(state, job, errors.join("; ")).await
+}
+
+async fn hold_back(state: &State, job: &Launch, reason: String) -> Result<(), Error> {
+    let (workspace, id, now) = (job.workspace, job.campaign, state.host.clock.now());
+    tracing::warn!(campaign.id = %id, reason, "a scheduled campaign was not started");
+    state
+        .host
+        .db
+        .transaction(move |conn| {
+            let campaign = campaigns::lock(conn, workspace, id)?.ok_or(Error::NotFound(id))?;
+            let mut paused = campaign.moved(Step::Pause, now)?;
+            paused.paused_reason = Some(reason);
+            Ok(campaigns::update(conn, &paused)?)
+        })
+        .await
+}

@@ -1,0 +1,54 @@
+//! Tells notifications what has become of a campaign. It passes on the state at the time it runs,
+//! not the wish that enqueued it, so that a late pause never overtakes a resume.
+
+use chassis::client::PeerError;
+use chassis::jobs::{Done, Job};
+use common::{CampaignId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use super::again;
+use crate::State;
+use crate::domain::campaign::Status;
+use crate::error::Error;
+use crate::peers::Order;
+use crate::store::campaigns;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Tell {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) campaign: CampaignId,
+    pub(crate) version: i64,
+}
+
+impl Job for Tell {
+    const KIND: &'static str = "campaigns.tell";
+
+    fn unique_key(&self) -> Option<String> {
+        Some(format!("{}:{}", self.campaign, self.version))
+    }
+}
+
+pub(crate) async fn run(state: State, job: Tell, attempt: u32) -> Done {
+    match tell(&state, &job).await {
+        Ok(()) => Done::Done,
+        // Not registered there yet: there is nothing to pause or cancel.
+        Err(Error::Peer(PeerError::Refused(problem))) if problem.status == 404 => Done::Done,
+        Err(error) => again(&error, attempt),
+    }
+}
+
+async fn tell(state: &State, job: &Tell) -> Result<(), Error> {
+    let (workspace, id) = (job.workspace, job.campaign);
+    let campaign = state
+        .host
+        .db
+        .run(move |conn| Ok::<_, Error>(campaigns::get(conn, workspace, id)?))
+        .await?;
+    let order = match campaign.map(|campaign| campaign.status) {
+        Some(Status::Paused) => Order::Pause,
+        Some(Status::Running) => Order::Resume,
+        Some(Status::Cancelled) => Order::Cancel,
+        _ => return Ok(()),
+    };
+    Ok(state.peers.order(workspace, id, order).await?)
+}

@@ -1,0 +1,5 @@
+//! The `campaigns` service as a process of its own.
+
+fn main() -> std::process::ExitCode {
+    chassis::process::main::<campaigns::Campaigns>()
+}
