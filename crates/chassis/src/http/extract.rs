@@ -4,13 +4,15 @@ use std::future::{Future, Ready, ready};
 use std::ops::Deref;
 use std::pin::Pin;
 
+use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web};
 use bytes::BytesMut;
 use common::FieldError;
 use futures::StreamExt;
 use garde::Validate;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -32,6 +34,15 @@ pub struct Valid<T>(pub T);
 impl<T> Json<T> {
     pub fn into_inner(self) -> T {
         self.0
+    }
+}
+
+/// A handler may answer with what it may take.
+impl<T: Serialize> Responder for Json<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok().json(self.0)
     }
 }
 
