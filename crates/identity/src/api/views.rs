@@ -1,0 +1,95 @@
+//! What people and workspaces look like from outside.
+
+use chrono::{DateTime, Utc};
+use common::auth::Role;
+use common::{UserId, WorkspaceId};
+use serde::Serialize;
+
+use crate::domain::{Member, User, Workspace};
+
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = identity::User)]
+pub(crate) struct UserView {
+    id: UserId,
+    name: String,
+    #[schema(format = "email")]
+    email: String,
+    /// What they are in the caller's workspace.
+    role: Role,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl UserView {
+    pub(crate) fn new(user: User, role: Role) -> Self {
+        Self {
+            id: user.id,
+            name: user.name,
+            email: user.email,
+            role,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+impl From<Member> for UserView {
+    fn from(member: Member) -> Self {
+        Self::new(member.user, member.role)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = identity::Workspace)]
+pub(crate) struct WorkspaceView {
+    id: WorkspaceId,
+    name: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Workspace> for WorkspaceView {
+    fn from(workspace: Workspace) -> Self {
+        Self {
+            id: workspace.id,
+            name: workspace.name,
+            created_at: workspace.created_at,
+            updated_at: workspace.updated_at,
+        }
+    }
+}
+
+/// A fresh sign-in.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = identity::SignedIn)]
+pub(crate) struct SignedIn {
+    pub(crate) user: UserView,
+    pub(crate) workspace: WorkspaceView,
+    #[serde(flatten)]
+    pub(crate) tokens: Tokens,
+}
+
+/// The tokens of a sign-in.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = identity::Tokens)]
+pub(crate) struct Tokens {
+    /// Goes into `Authorization: Bearer …`.
+    access_token: String,
+    /// Works once, at `/token/refresh`.
+    refresh_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Seconds until the access token expires.
+    expires_in: i64,
+}
+
+impl Tokens {
+    pub(crate) fn new(access_token: String, refresh_token: String) -> Self {
+        Self {
+            access_token,
+            refresh_token,
+            token_type: "Bearer",
+            expires_in: crate::tokens::ACCESS_S,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The ways identity says no.
+
+use actix_web::http::StatusCode;
+use chassis::auth::Denied;
+use chassis::error::{auth_kind, query_kind};
+use chassis::{Fault, InvalidInput, Unavailable};
+use common::auth::{AuthError, Role};
+use common::{ApiKeyId, FieldError, UserId};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// One sentence for an unknown address and for a wrong password.
+    #[error("the email or the password is not right")]
+    WrongCredentials,
+    #[error("somebody with this email address exists already")]
+    EmailTaken,
+    #[error("registration is closed; ask an owner to add you")]
+    RegistrationClosed,
+    #[error("the refresh token is not valid; sign in again")]
+    RefreshInvalid,
+    #[error("the API key or session is not valid")]
+    CredentialInvalid,
+    #[error("there is no session; sign in")]
+    NoSession,
+    #[error("the X-CSRF-Token header does not belong to this session")]
+    CsrfMismatch,
+    #[error("the service secret is not right")]
+    WrongServiceSecret,
+    #[error("user {0} does not exist")]
+    UserNotFound(UserId),
+    #[error("API key {0} does not exist")]
+    KeyNotFound(ApiKeyId),
+    #[error("this workspace does not exist any more")]
+    WorkspaceGone,
+    #[error("a workspace needs an owner; make somebody else an owner first")]
+    LastOwner,
+    #[error("the role {0} is above your own")]
+    AboveOwnRole(Role),
+    #[error("only people can do this, not API keys")]
+    PeopleOnly,
+    #[error("only they themselves can change somebody's email or password")]
+    NotYours,
+    #[error("somebody else has changed this meanwhile; read it again")]
+    Edited,
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Invalid(#[from] InvalidInput),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("something went wrong on our side")]
+    Query(#[from] diesel::result::Error),
+    #[error("something went wrong on our side")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    pub(crate) fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+}
+
+impl Fault for Error {
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::WrongCredentials => (StatusCode::UNAUTHORIZED, "wrong_credentials"),
+            Self::EmailTaken => (StatusCode::CONFLICT, "email_taken"),
+            Self::RegistrationClosed => (StatusCode::FORBIDDEN, "registration_closed"),
+            Self::RefreshInvalid => (StatusCode::UNAUTHORIZED, "refresh_token_invalid"),
+            Self::CredentialInvalid => (StatusCode::UNAUTHORIZED, "credential_invalid"),
+            Self::NoSession => (StatusCode::UNAUTHORIZED, "session_missing"),
+            Self::CsrfMismatch => (StatusCode::FORBIDDEN, "csrf_mismatch"),
+            Self::WrongServiceSecret => (StatusCode::UNAUTHORIZED, "service_secret_wrong"),
+            Self::UserNotFound(_) => (StatusCode::NOT_FOUND, "user_not_found"),
+            Self::KeyNotFound(_) => (StatusCode::NOT_FOUND, "api_key_not_found"),
+            Self::WorkspaceGone => (StatusCode::NOT_FOUND, "workspace_not_found"),
+            Self::LastOwner => (StatusCode::CONFLICT, "last_owner"),
+            Self::AboveOwnRole(_) => (StatusCode::FORBIDDEN, "role_above_own"),
+            Self::PeopleOnly => (StatusCode::FORBIDDEN, "people_only"),
+            Self::NotYours => (StatusCode::FORBIDDEN, "not_yourself"),
+            Self::Edited => (StatusCode::PRECONDITION_FAILED, "edited_meanwhile"),
+            Self::Auth(error) => auth_kind(error),
+            Self::Denied(error) => error.kind(),
+            Self::Invalid(error) => error.kind(),
+            Self::Unavailable(error) => error.kind(),
+            Self::Query(error) => query_kind(error),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid(error) => error.fields(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+chassis::respond_with_problem!(Error);

@@ -1,0 +1,82 @@
+//! identity's settings.
+
+use std::str::FromStr;
+
+use chassis::settings::{Base, Environment, Reader};
+use common::auth::Service;
+use common::values::{EmailAddress, Secret};
+
+use crate::domain::Password;
+
+/// What identity needs to know to start.
+#[derive(Debug)]
+pub struct Settings {
+    pub base: Base,
+    /// Made when there is nobody yet.
+    pub first_owner: Option<FirstOwner>,
+    pub registration: Registration,
+}
+
+/// Whom to make owner of the first workspace.
+#[derive(Clone, Debug)]
+pub struct FirstOwner {
+    pub email: EmailAddress,
+    pub password: Secret,
+}
+
+/// Whether a stranger may open a workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    Open,
+    Closed,
+}
+
+impl FromStr for Registration {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "open" => Ok(Self::Open),
+            "closed" => Ok(Self::Closed),
+            _ => Err("must be open or closed"),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the common settings, `CLARION_OWNER_EMAIL`, `CLARION_OWNER_PASSWORD` and
+    /// `IDENTITY_REGISTRATION` (closed in production unless it says otherwise).
+    pub fn read(read: &mut Reader<'_>, default_port: u16) -> Self {
+        let base = Base::read(read, Service::Identity, default_port);
+        let default = match base.environment {
+            Environment::Prod => Registration::Closed,
+            Environment::Local | Environment::Dev => Registration::Open,
+        };
+        Self {
+            first_owner: first_owner(read),
+            registration: read.or("IDENTITY_REGISTRATION", default),
+            base,
+        }
+    }
+}
+
+fn first_owner(read: &mut Reader<'_>) -> Option<FirstOwner> {
+    let email: Option<EmailAddress> = read.optional("CLARION_OWNER_EMAIL");
+    let password = read.optional_secret("CLARION_OWNER_PASSWORD");
+    match (email, password) {
+        (Some(email), Some(password)) => {
+            if let Err(why) = Password::parse(password.expose()) {
+                read.refuse("CLARION_OWNER_PASSWORD", why);
+            }
+            Some(FirstOwner { email, password })
+        }
+        (Some(_), None) => {
+            read.refuse(
+                "CLARION_OWNER_PASSWORD",
+                "must be set with CLARION_OWNER_EMAIL",
+            );
+            None
+        }
+        _ => None,
+    }
+}

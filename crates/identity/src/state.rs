@@ -1,0 +1,25 @@
+//! What every handler of identity may use.
+
+use chassis::Host;
+use chrono::{DateTime, Utc};
+use common::values::Secret;
+
+use crate::keys::Keys;
+use crate::passwords::Passwords;
+use crate::settings::Registration;
+
+/// Clones share everything.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) host: Host,
+    pub(crate) keys: Keys,
+    pub(crate) passwords: Passwords,
+    pub(crate) registration: Registration,
+    pub(crate) service_secret: Secret,
+}
+
+impl State {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.host.clock.now()
+    }
+}

@@ -1,0 +1,7 @@
+//! Queries on identity's tables.
+
+pub(crate) mod api_keys;
+pub(crate) mod members;
+pub(crate) mod refresh_tokens;
+pub(crate) mod signing_keys;
+pub(crate) mod workspaces;

@@ -1,0 +1,120 @@
+//! The tokens that identity gives out, and how long they last.
+
+use aws_lc_rs::rand;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Duration, Utc};
+use common::auth::{Claims, Role, Subject};
+use common::{UserId, WorkspaceId};
+use diesel::PgConnection;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::store::refresh_tokens::{self as table, RefreshToken};
+
+/// Access tokens of people and keys, in seconds.
+pub(crate) const ACCESS_S: i64 = 600;
+/// Tokens of services, in seconds.
+pub(crate) const SERVICE_S: i64 = 3600;
+/// A refresh token that is not used for so long ends the sign-in.
+const REFRESH_DAYS: i64 = 30;
+
+/// A random secret text and the hash that is kept of it.
+pub(crate) fn opaque(prefix: &str) -> Result<(String, Vec<u8>), Error> {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).map_err(Error::internal)?;
+    let text = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes));
+    let hash = hash(&text);
+    Ok((text, hash))
+}
+
+/// What is kept of a secret of 256 random bits; nothing slower is needed for those.
+pub(crate) fn hash(text: &str) -> Vec<u8> {
+    Sha256::digest(text.as_bytes()).to_vec()
+}
+
+/// The claims of a person in a workspace.
+pub(crate) fn person(
+    user: UserId,
+    workspace: WorkspaceId,
+    role: Role,
+    now: DateTime<Utc>,
+) -> Claims {
+    Claims::new(
+        Subject::User(user),
+        Some(workspace),
+        Some(role),
+        role.scopes(),
+        now.timestamp(),
+        ACCESS_S,
+    )
+}
+
+/// A new sign-in: the first refresh token of its family.
+pub(crate) fn start_family(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<String, Error> {
+    next_of_family(conn, workspace, user, Uuid::now_v7(), now)
+}
+
+fn next_of_family(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    user: UserId,
+    family: Uuid,
+    now: DateTime<Utc>,
+) -> Result<String, Error> {
+    let (text, hash) = opaque("clr_")?;
+    let token = RefreshToken {
+        hash,
+        workspace_id: workspace,
+        user_id: user,
+        family,
+        created_at: now,
+        expires_at: now + Duration::days(REFRESH_DAYS),
+        used_at: None,
+        revoked_at: None,
+    };
+    table::insert(conn, &token)?;
+    Ok(text)
+}
+
+/// A used-up refresh token and the one that takes its place.
+pub(crate) struct Renewed {
+    pub(crate) user: UserId,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) refresh_token: String,
+}
+
+/// Uses a refresh token; None if it cannot be used.
+///
+/// One that was used before is in two hands, and nobody knows whose is the thief's: the whole
+/// sign-in ends. That must be committed, so it is not an error here.
+pub(crate) fn renew(
+    conn: &mut PgConnection,
+    refresh_token: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<Renewed>, Error> {
+    let Some(token) = table::lock(conn, &hash(refresh_token))? else {
+        return Ok(None);
+    };
+    if token.used_at.is_some() {
+        tracing::warn!(user.id = %token.user_id, "a refresh token was used twice; its sign-in ends");
+        table::revoke_family(conn, token.family, now)?;
+        return Ok(None);
+    }
+    if token.revoked_at.is_some() || token.expires_at <= now {
+        return Ok(None);
+    }
+    table::mark_used(conn, &token.hash, now)?;
+    let refresh_token = next_of_family(conn, token.workspace_id, token.user_id, token.family, now)?;
+    Ok(Some(Renewed {
+        user: token.user_id,
+        workspace: token.workspace_id,
+        refresh_token,
+    }))
+}
