@@ -44,7 +44,8 @@ pub(crate) fn join(
 
 /// Whether there is nobody yet.
 pub(crate) fn nobody(conn: &mut PgConnection) -> QueryResult<bool> {
-    let anybody: bool = diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(conn)?;
+    let anybody: bool =
+        diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(conn)?;
     Ok(!anybody)
 }
 
