@@ -7,12 +7,12 @@ use common::values::Secret;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::{Connection, PgConnection};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::bell::Ringer;
 use crate::error::Unavailable;
 use crate::http::context;
-use crate::outbox;
+use crate::{jobs, outbox};
 
 /// How long a request waits for a connection before it is told to come back.
 const CHECKOUT: Duration = Duration::from_secs(5);
@@ -24,6 +24,8 @@ pub struct Db {
     /// One permit per connection, so that waiting happens here and not on blocking threads.
     permits: Arc<Semaphore>,
     ringer: Ringer,
+    /// Wakes this process's job runner after a commit that enqueued something.
+    pub(crate) work: Arc<Notify>,
     url: Secret,
     setup: Arc<str>,
 }
@@ -62,6 +64,7 @@ impl Db {
             pool,
             permits: Arc::new(Semaphore::new(size.max(1) as usize)),
             ringer,
+            work: Arc::default(),
             url: url.clone(),
             setup: setup.into(),
         }
@@ -88,9 +91,13 @@ impl Db {
         E: From<diesel::result::Error>,
     {
         outbox::forget_pushes();
+        jobs::forget_enqueued();
         let done = conn.transaction(work)?;
         if outbox::was_pushed() {
             self.ringer.ring();
+        }
+        if jobs::was_enqueued() {
+            self.work.notify_one();
         }
         Ok(done)
     }

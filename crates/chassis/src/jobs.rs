@@ -1,6 +1,7 @@
 //! Background work in Postgres: enqueued with the fact that needs it, claimed by a short lease,
 //! run outside any transaction.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -23,8 +24,21 @@ use crate::{Clock, Db};
 
 /// How long a claim holds without renewal; a killed worker's job is taken up after this.
 const LEASE: Duration = Duration::from_secs(15);
-/// How often an idle worker looks.
+/// How often an idle worker looks when nothing was enqueued in its own process.
 const POLL: Duration = Duration::from_millis(500);
+
+thread_local! {
+    /// Whether the running transaction enqueued a job. A transaction runs on one thread.
+    static ENQUEUED: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(crate) fn forget_enqueued() {
+    ENQUEUED.set(false);
+}
+
+pub(crate) fn was_enqueued() -> bool {
+    ENQUEUED.get()
+}
 
 /// A kind of work: ids only, no copies of rows.
 pub trait Job: Serialize + DeserializeOwned + Send + 'static {
@@ -50,6 +64,7 @@ pub enum Done {
 pub fn enqueue<J: Job>(conn: &mut PgConnection, job: &J, run_at: DateTime<Utc>) -> QueryResult<()> {
     let payload = serde_json::to_value(job)
         .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
+    ENQUEUED.set(true);
     diesel::insert_into(jobs::table)
         .values((
             jobs::id.eq(Uuid::now_v7()),
@@ -137,6 +152,7 @@ impl Runner {
                 }
                 tokio::select! {
                     () = stop.cancelled() => {}
+                    () = self.db.work.notified() => {}
                     () = tokio::time::sleep(POLL) => {}
                 }
             }
