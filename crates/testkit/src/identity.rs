@@ -21,6 +21,8 @@ pub struct Issuer {
     address: OnceLock<std::net::SocketAddr>,
 }
 
+const MONTH_S: i64 = 30 * 24 * 3600;
+
 static SHARED: OnceLock<Issuer> = OnceLock::new();
 
 impl Issuer {
@@ -53,7 +55,8 @@ impl Issuer {
             .unwrap_or_default()
     }
 
-    /// A token of a new user with `role` in `workspace`, issued at `now`, valid for an hour.
+    /// A token of a new user with `role` in `workspace`, issued at `now`, valid for
+    /// a month, so that tests may move the clock.
     pub fn user(&self, workspace: WorkspaceId, role: Role, now: i64) -> String {
         let subject = Subject::User(common::UserId::new());
         self.sign(&Claims::new(
