@@ -65,7 +65,7 @@ impl Issuer {
             Some(role),
             role.scopes(),
             now,
-            3600,
+            MONTH_S,
         ))
     }
 
@@ -78,7 +78,7 @@ impl Issuer {
             None,
             ScopeSet::default(),
             now,
-            3600,
+            MONTH_S,
         ))
     }
 
