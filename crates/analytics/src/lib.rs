@@ -1,1 +1,90 @@
+//! Analytics: takes events, clicks and opens, tells people from machines, and answers questions.
+//!
+//! An event that was answered with success is committed.
 
+pub mod api;
+pub mod consumers;
+pub mod domain;
+pub mod error;
+pub mod jobs;
+pub mod metrics;
+pub mod pipeline;
+pub mod routes;
+pub mod schema;
+pub mod settings;
+pub mod store;
+
+use std::net::SocketAddr;
+
+use chassis::Service;
+use chassis::host::Starting;
+use chassis::settings::{Base, Reader};
+use common::auth::Service as Name;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi;
+
+pub use api::ingest::ReceiptView;
+pub use settings::Settings;
+
+use metrics::Counters;
+use pipeline::Pipeline;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The service.
+#[derive(Debug)]
+pub struct Analytics {
+    starting: Starting,
+    state: api::State,
+}
+
+impl Service for Analytics {
+    const NAME: Name = Name::Analytics;
+    const PORT: u16 = 8085;
+    type Settings = Settings;
+
+    fn migrations() -> EmbeddedMigrations {
+        MIGRATIONS
+    }
+
+    fn settings(read: &mut Reader<'_>) -> Settings {
+        Settings::read(read, Self::PORT)
+    }
+
+    fn base(settings: &mut Settings) -> &mut Base {
+        &mut settings.base
+    }
+
+    async fn bind(settings: Settings) -> anyhow::Result<Self> {
+        let mut starting = Starting::new(settings.base, Self::migrations()).await?;
+        let host = starting.host.clone();
+        jobs::maintain::at_start(&host).await?;
+        let counters = Counters::new(&host.metrics);
+        let pipeline = Pipeline::start(&mut starting, settings.limits, &counters);
+        let maintenance = jobs::maintain::run(host.clone(), settings.retention_days);
+        starting.spawn("maintenance", maintenance);
+        let leads = consumers::leads(&host, settings.leads_url);
+        starting.spawn("feed of leads", leads.run(host.stop.clone()));
+        let state = api::State {
+            host,
+            pipeline,
+            counters,
+            keyring: settings.keyring,
+            salt: settings.salt,
+            address: settings.address,
+            link_days: settings.link_days,
+        };
+        Ok(Self { starting, state })
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.starting.address()
+    }
+
+    async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let routes = routes::routes(self.state);
+        let documentation = routes::Documentation::openapi();
+        self.starting.run(stop, documentation, routes).await
+    }
+}

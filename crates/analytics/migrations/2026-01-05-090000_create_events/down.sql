@@ -1,0 +1,3 @@
+DROP TABLE ingest_batches;
+DROP TABLE event_ids;
+DROP TABLE events;

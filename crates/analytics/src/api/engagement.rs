@@ -1,0 +1,43 @@
+//! What `campaigns` asks.
+
+use actix_web::get;
+use actix_web::web::{self, Data};
+use chassis::auth::ServiceCaller;
+use chassis::http::{Path, Query};
+use common::dto::report::CampaignEngagement;
+use common::{CampaignId, WorkspaceId};
+use serde::Deserialize;
+
+use super::State;
+use crate::error::Error;
+use crate::store;
+
+/// Most links in a report.
+const LINKS: i64 = 500;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfWorkspace {
+    workspace_id: WorkspaceId,
+}
+
+/// `GET /internal/campaigns/{id}/engagement?workspace_id=`
+#[get("/internal/campaigns/{id}/engagement")]
+pub(crate) async fn engagement(
+    state: Data<State>,
+    _caller: ServiceCaller,
+    id: Path<CampaignId>,
+    query: Query<OfWorkspace>,
+) -> Result<web::Json<CampaignEngagement>, Error> {
+    let (workspace, campaign) = (query.workspace_id, id.into_inner());
+    let engagement = state
+        .host
+        .db
+        .run(move |conn| {
+            Ok::<_, Error>(store::reports::engagement(
+                conn, workspace, campaign, LINKS,
+            )?)
+        })
+        .await?;
+    Ok(web::Json(engagement))
+}

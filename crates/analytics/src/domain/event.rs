@@ -1,0 +1,131 @@
+//! One recorded fact.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use chrono::{DateTime, Utc};
+use common::events::EngagementKind;
+use common::{CampaignId, EventId, LeadId, MessageId, WorkspaceId};
+use diesel::Insertable;
+use diesel::pg::Pg;
+use diesel::serialize::{IsNull, Output, ToSql};
+use diesel::sql_types::{Jsonb, Text};
+
+use crate::domain::rules;
+use crate::domain::verdict::{Judgement, Verdict};
+use crate::schema::events;
+
+/// An event on its way into the database, as one row of `events`.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = events)]
+#[diesel(treat_none_as_default_value = false)]
+pub struct Event {
+    pub workspace_id: WorkspaceId,
+    pub id: EventId,
+    pub kind: Cow<'static, str>,
+    pub occurred_at: DateTime<Utc>,
+    pub received_at: DateTime<Utc>,
+    pub campaign_id: Option<CampaignId>,
+    pub lead_id: Option<LeadId>,
+    pub message_id: Option<MessageId>,
+    pub anonymous_id: Option<String>,
+    pub url: Option<String>,
+    pub link: Option<i32>,
+    pub user_agent: Option<String>,
+    pub ip: Option<String>,
+    pub verdict: Verdict,
+    pub reasons: Vec<&'static str>,
+    pub rules_version: i16,
+    pub properties: Option<RawJson>,
+    /// Whether the sender gave the id, so that the event may be a repetition.
+    #[diesel(skip_insertion)]
+    pub id_given: bool,
+}
+
+impl Event {
+    /// An event of `kind` that happened when it was received, with an id of our own, by a human.
+    pub fn new(
+        workspace_id: WorkspaceId,
+        kind: impl Into<Cow<'static, str>>,
+        received_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            workspace_id,
+            id: EventId::new(),
+            kind: kind.into(),
+            occurred_at: received_at,
+            received_at,
+            campaign_id: None,
+            lead_id: None,
+            message_id: None,
+            anonymous_id: None,
+            url: None,
+            link: None,
+            user_agent: None,
+            ip: None,
+            verdict: Verdict::Human,
+            reasons: Vec::new(),
+            rules_version: rules::VERSION,
+            properties: None,
+            id_given: false,
+        }
+    }
+
+    pub fn judged(mut self, judgement: Judgement) -> Self {
+        self.verdict = judgement.verdict;
+        self.reasons = judgement.reasons;
+        self
+    }
+
+    /// Takes the event for a scanner's, because of the hits around it.
+    pub fn mark_burst(&mut self) {
+        if !self.reasons.contains(&rules::BURST) {
+            self.reasons.push(rules::BURST);
+        }
+        if self.verdict == Verdict::Human {
+            self.verdict = Verdict::Scanner;
+        }
+    }
+
+    /// Where this click sits among those of its message: for finding bursts.
+    pub fn place(&self) -> Option<(MessageId, i32)> {
+        match (self.kind.as_ref(), self.message_id, self.link) {
+            (CLICK, Some(message), Some(link)) => Some((message, link)),
+            _ => None,
+        }
+    }
+
+    /// What kind of engagement of a person it is, if it is one.
+    pub fn engagement(&self) -> Option<EngagementKind> {
+        match (self.verdict, self.kind.as_ref()) {
+            (Verdict::Human, OPEN) => Some(EngagementKind::Open),
+            (Verdict::Human, CLICK) => Some(EngagementKind::Click),
+            _ => None,
+        }
+    }
+}
+
+pub const CLICK: &str = "click";
+pub const OPEN: &str = "open";
+pub const UNSUBSCRIBE: &str = "unsubscribe";
+
+/// JSON text that [`crate::domain::json`] found fit for a `jsonb` column; it is passed on as it is.
+#[derive(Clone, Debug, PartialEq, Eq, diesel::expression::AsExpression)]
+#[diesel(sql_type = Jsonb)]
+pub struct RawJson(pub String);
+
+impl ToSql<Jsonb, Pg> for RawJson {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> diesel::serialize::Result {
+        // The version of jsonb's binary form, then the text.
+        out.write_all(&[1])?;
+        out.write_all(self.0.as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+impl ToSql<Text, Pg> for Verdict {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> diesel::serialize::Result {
+        out.write_all(self.as_str().as_bytes())?;
+        Ok(IsNull::No)
+    }
+}

@@ -1,0 +1,54 @@
+//! The ways this service says no.
+
+use actix_web::http::StatusCode;
+use chassis::error::{auth_kind, query_kind};
+use chassis::{Fault, InvalidInput, Unavailable};
+use common::FieldError;
+use common::auth::AuthError;
+
+use crate::pipeline::NotStored;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Input(#[from] InvalidInput),
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    #[error(transparent)]
+    NotStored(#[from] NotStored),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("something went wrong on our side")]
+    Query(#[from] diesel::result::Error),
+}
+
+impl Fault for Error {
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Input(error) => error.kind(),
+            Self::Auth(denied) => auth_kind(denied),
+            Self::NotStored(NotStored::Full) => (StatusCode::TOO_MANY_REQUESTS, "queue_full"),
+            Self::NotStored(NotStored::Away) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::NotStored(NotStored::Failed) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Unavailable(error) => error.kind(),
+            Self::Query(error) => query_kind(error),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Input(error) => error.fields.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn retry_after_s(&self) -> Option<u64> {
+        let later = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        later.contains(&self.kind().0).then_some(1)
+    }
+}
+
+chassis::respond_with_problem!(Error);

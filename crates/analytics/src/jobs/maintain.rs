@@ -1,0 +1,90 @@
+//! Keeps the tables in shape: partitions ahead, retention behind, old ids forgotten.
+
+use std::time::Duration;
+
+use chassis::{Host, Unavailable};
+use chrono::{DateTime, Days, Utc};
+use diesel::PgConnection;
+
+use crate::error::Error;
+use crate::store::{batches, ids, partitions};
+
+/// How many days ahead there are partitions.
+const AHEAD_DAYS: u64 = 7;
+const EVERY: Duration = Duration::from_secs(600);
+/// Ids forgotten in one statement.
+const IDS_AT_ONCE: i64 = 20_000;
+
+/// Makes partitions from yesterday to a week ahead.
+pub fn make_ahead(conn: &mut PgConnection, now: DateTime<Utc>) -> diesel::QueryResult<()> {
+    let yesterday = now.date_naive() - Days::new(1);
+    let existing = partitions::days(conn)?;
+    for day in yesterday.iter_days().take(AHEAD_DAYS as usize + 2) {
+        if !existing.contains(&day) {
+            partitions::make(conn, day)?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops days older than `days`; 0 keeps all. Answers how many were dropped.
+pub fn drop_old(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    days: u32,
+) -> diesel::QueryResult<usize> {
+    let Some(oldest) = now.date_naive().checked_sub_days(Days::new(days.into())) else {
+        return Ok(0);
+    };
+    let expired = partitions::days(conn)?
+        .into_iter()
+        .filter(|day| days > 0 && *day < oldest);
+    let mut dropped = 0;
+    for day in expired {
+        partitions::drop(conn, day)?;
+        dropped += 1;
+    }
+    Ok(dropped)
+}
+
+/// Everything at once.
+pub fn maintain(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    retention_days: u32,
+) -> Result<(), Error> {
+    make_ahead(conn, now)?;
+    let dropped = drop_old(conn, now, retention_days)?;
+    if dropped > 0 {
+        tracing::info!(days = dropped, "events past their retention dropped");
+    }
+    while ids::prune(conn, now, IDS_AT_ONCE)? > 0 {}
+    batches::prune(conn, now - chrono::Duration::hours(1))?;
+    Ok(())
+}
+
+/// Maintains until the service stops.
+pub async fn run(host: Host, retention_days: u32) {
+    loop {
+        tokio::select! {
+            () = host.stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        let now = host.clock.now();
+        let done: Result<(), Error> = host
+            .db
+            .run(move |conn| maintain(conn, now, retention_days))
+            .await;
+        if let Err(error) = done {
+            tracing::warn!(%error, "maintenance is tried again later");
+        }
+    }
+}
+
+/// Has today's partition ready before the first event comes.
+pub async fn at_start(host: &Host) -> Result<(), Error> {
+    let now = host.clock.now();
+    let made: Result<Result<(), diesel::result::Error>, Unavailable> =
+        host.db.run(move |conn| Ok(make_ahead(conn, now))).await;
+    Ok(made??)
+}

@@ -1,0 +1,209 @@
+//! The submissions that share a commit, and the transaction that makes them durable.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chassis::{Db, outbox};
+use chrono::{DateTime, Utc};
+use common::events::{Engagement, EngagementRecorded};
+use common::{EventId, WorkspaceId};
+use diesel::PgConnection;
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::{NotStored, Receipt, Submission};
+use crate::domain::burst;
+use crate::domain::event::Event;
+use crate::store;
+
+/// Submissions on their way into one transaction.
+///
+/// Its id is written with it. Should the connection end during the commit, the id tells whether
+/// the batch is in, so that it is neither written twice nor answered wrongly.
+pub(super) struct Batch {
+    pub(super) id: Uuid,
+    submissions: Vec<Submission>,
+    rows: usize,
+    tried: bool,
+    /// Events of each submission that were known before; empty when there were none.
+    duplicates: Vec<i32>,
+}
+
+impl Batch {
+    pub(super) fn new(first: Submission) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            rows: first.events.len(),
+            submissions: vec![first],
+            tried: false,
+            duplicates: Vec::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, submission: Submission) {
+        self.rows += submission.events.len();
+        self.submissions.push(submission);
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// One batch per submission.
+    pub(super) fn split(self) -> impl Iterator<Item = Self> {
+        self.submissions.into_iter().map(Self::new)
+    }
+
+    pub(super) fn answer(self) {
+        for (index, submission) in self.submissions.into_iter().enumerate() {
+            let duplicates = self.duplicates.get(index).copied().unwrap_or(0);
+            let duplicates = usize::try_from(duplicates).unwrap_or(0);
+            let receipt = Receipt {
+                accepted: submission.events.len().saturating_sub(duplicates),
+                duplicates,
+            };
+            // Whoever asked may have gone; the events are stored all the same.
+            submission.answer.send(Ok(receipt)).ok();
+        }
+    }
+
+    pub(super) fn refuse(self, why: NotStored) {
+        for submission in self.submissions {
+            submission.answer.send(Err(why)).ok();
+        }
+    }
+
+    /// Makes the batch durable; when this answers, it is. May be called again after an error.
+    pub(super) fn write(
+        &mut self,
+        db: &Db,
+        conn: &mut PgConnection,
+        now: DateTime<Utc>,
+        bursts: bool,
+    ) -> QueryResult<()> {
+        if std::mem::replace(&mut self.tried, true)
+            && let Some(duplicates) = store::batches::find(conn, self.id)?
+        {
+            self.duplicates = duplicates;
+            return Ok(());
+        }
+        self.duplicates = db.transaction_on(conn, |conn| self.insert(conn, now, bursts))?;
+        Ok(())
+    }
+
+    fn insert(
+        &mut self,
+        conn: &mut PgConnection,
+        now: DateTime<Utc>,
+        bursts: bool,
+    ) -> QueryResult<Vec<i32>> {
+        let given = self.given_ids();
+        let fresh = match given.is_empty() {
+            true => HashSet::new(),
+            false => store::ids::claim(conn, &given, now)?,
+        };
+        if bursts {
+            self.judge_bursts(conn)?;
+        }
+        let (rows, duplicates) = self.rows_to_write(fresh);
+        let engagements = engagements(&rows);
+        store::events::copy(conn, rows)?;
+        for (workspace, items) in engagements {
+            let batch_id = self.id;
+            outbox::push(conn, workspace, &EngagementRecorded { batch_id, items })?;
+        }
+        store::batches::insert(conn, self.id, &duplicates, now)?;
+        Ok(duplicates)
+    }
+
+    fn events(&self) -> impl Iterator<Item = &Event> {
+        self.submissions
+            .iter()
+            .flat_map(|submission| &submission.events)
+    }
+
+    /// The ids that clients gave, each once, in the order in which every writer claims them.
+    fn given_ids(&self) -> Vec<(WorkspaceId, EventId)> {
+        let given = self.events().filter(|event| event.id_given);
+        let mut ids: Vec<_> = given.map(|event| (event.workspace_id, event.id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// The events to write, and how many of each submission were known. An id that occurs twice
+    /// counts for its first event.
+    fn rows_to_write(&self, mut fresh: HashSet<(WorkspaceId, EventId)>) -> (Vec<&Event>, Vec<i32>) {
+        let mut rows = Vec::with_capacity(self.rows);
+        let mut duplicates = vec![0; self.submissions.len()];
+        for (submission, known) in self.submissions.iter().zip(&mut duplicates) {
+            for event in &submission.events {
+                if event.id_given && !fresh.remove(&(event.workspace_id, event.id)) {
+                    *known += 1;
+                } else {
+                    rows.push(event);
+                }
+            }
+        }
+        if duplicates.iter().all(|known| *known == 0) {
+            duplicates.clear();
+        }
+        (rows, duplicates)
+    }
+
+    /// Finds the bursts that clicks of this batch belong to, and judges their earlier clicks anew.
+    fn judge_bursts(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
+        let own: Vec<&Event> = self
+            .events()
+            .filter(|event| event.place().is_some())
+            .collect();
+        if own.is_empty() {
+            return Ok(());
+        }
+        let earlier = store::bursts::around(conn, &own)?;
+        let stored = earlier.iter().map(|stored| stored.click);
+        let in_batch = own.iter().filter_map(|event| {
+            let (message, link) = event.place()?;
+            let at = event.received_at;
+            Some(burst::Click { message, link, at })
+        });
+        let found = burst::find(&stored.chain(in_batch).collect::<Vec<_>>());
+        let (of_stored, of_batch) = found.split_at(earlier.len());
+        let accused = earlier.iter().zip(of_stored).filter(|(_, burst)| **burst);
+        store::bursts::accuse(conn, accused.map(|(stored, _)| stored))?;
+        let of_batch = of_batch.to_vec();
+        self.mark_bursts(&of_batch);
+        Ok(())
+    }
+
+    /// Marks this batch's clicks; `found` has an entry for each of them, in order.
+    fn mark_bursts(&mut self, found: &[bool]) {
+        let events = self
+            .submissions
+            .iter_mut()
+            .flat_map(|submission| &mut submission.events);
+        let clicks = events.filter(|event| event.place().is_some());
+        for (click, _) in clicks.zip(found).filter(|(_, burst)| **burst) {
+            click.mark_burst();
+        }
+    }
+}
+
+/// What people did, by workspace; machines and strangers are not in it.
+fn engagements(rows: &[&Event]) -> BTreeMap<WorkspaceId, Vec<Engagement>> {
+    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for event in rows {
+        if let (Some(kind), Some(lead_id)) = (event.engagement(), event.lead_id) {
+            let (campaign_id, at) = (event.campaign_id, event.occurred_at);
+            found
+                .entry(event.workspace_id)
+                .or_default()
+                .push(Engagement {
+                    lead_id,
+                    campaign_id,
+                    kind,
+                    at,
+                });
+        }
+    }
+    found
+}

@@ -1,0 +1,193 @@
+//! A writer: takes what waits, commits it together, answers. It owns a connection and a thread.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use chassis::error::is_away;
+use chassis::{Clock, Db, Host};
+use diesel::PgConnection;
+use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use tokio_util::sync::CancellationToken;
+
+use super::batch::Batch;
+use super::{NotStored, Queue};
+use crate::metrics::Counters;
+
+/// Most rows of one commit; a request's events are never split.
+const BATCH_ROWS: usize = 5000;
+/// How long a batch is tried again while Postgres is away.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts to reach Postgres.
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) struct Writer {
+    db: Db,
+    clock: Clock,
+    stop: CancellationToken,
+    queue: Queue,
+    away: Arc<AtomicBool>,
+    counters: Counters,
+    /// Whether it looks for bursts of clicks.
+    bursts: bool,
+    conn: Option<PgConnection>,
+}
+
+/// Why a batch was not written.
+enum Trouble {
+    /// Postgres is away, or undid the transaction for reasons that pass: try again.
+    Passing(String),
+    /// Postgres refuses these rows.
+    Refused(QueryError),
+}
+
+impl Writer {
+    pub(super) fn new(
+        host: &Host,
+        queue: &Queue,
+        away: &Arc<AtomicBool>,
+        counters: Counters,
+        bursts: bool,
+    ) -> Self {
+        Self {
+            db: host.db.clone(),
+            clock: host.clock.clone(),
+            stop: host.stop.clone(),
+            queue: Arc::clone(queue),
+            away: Arc::clone(away),
+            counters,
+            bursts,
+            conn: None,
+        }
+    }
+
+    /// Works until nobody can submit any more and everything is answered.
+    pub(super) fn run(mut self) {
+        while let Some(batch) = self.collect() {
+            let (rows, started) = (batch.rows(), Instant::now());
+            self.commit(batch);
+            self.counters.batch_rows.observe(rows as f64);
+            self.counters
+                .commit_seconds
+                .observe(started.elapsed().as_secs_f64());
+            if self.away.load(Ordering::Relaxed) {
+                self.come_back();
+            }
+        }
+    }
+
+    /// Waits for the first submission and takes what else is there, up to a batch's size.
+    fn collect(&self) -> Option<Batch> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = Batch::new(queue.blocking_recv()?);
+        while batch.rows() < BATCH_ROWS {
+            match queue.try_recv() {
+                Ok(submission) => batch.push(submission),
+                Err(_) => break,
+            }
+        }
+        Some(batch)
+    }
+
+    /// Writes a batch, again if need be, and answers its requests.
+    fn commit(&mut self, mut batch: Batch) {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match self.attempt(&mut batch) {
+                Ok(()) => return batch.answer(),
+                Err(Trouble::Refused(error)) => return self.one_by_one(batch, &error),
+                Err(Trouble::Passing(cause)) if Instant::now() < patience && !self.stopped() => {
+                    tracing::warn!(batch.id = %batch.id, rows = batch.rows(), cause, "a batch is tried again");
+                    std::thread::sleep(PAUSE);
+                }
+                Err(Trouble::Passing(cause)) => {
+                    tracing::error!(batch.id = %batch.id, rows = batch.rows(), cause, "a batch is given back");
+                    return batch.refuse(NotStored::Away);
+                }
+            }
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.is_cancelled() && self.away.load(Ordering::Relaxed)
+    }
+
+    fn attempt(&mut self, batch: &mut Batch) -> Result<(), Trouble> {
+        if self.conn.is_none() {
+            self.connect()?;
+        }
+        let Some(conn) = &mut self.conn else {
+            return Err(Trouble::Passing("no connection".into()));
+        };
+        let done = batch.write(&self.db, conn, self.clock.now(), self.bursts);
+        done.map_err(|error| {
+            if is_away(&error) {
+                self.conn = None;
+                Trouble::Passing(error.to_string())
+            } else if passes(&error) {
+                Trouble::Passing(error.to_string())
+            } else {
+                Trouble::Refused(error)
+            }
+        })
+    }
+
+    fn connect(&mut self) -> Result<(), Trouble> {
+        let connected = self.db.connect();
+        self.away.store(connected.is_err(), Ordering::Relaxed);
+        let cause = |error: &chassis::Unavailable| match &error.cause {
+            Some(cause) => cause.to_string(),
+            None => error.to_string(),
+        };
+        self.conn = Some(connected.map_err(|error| Trouble::Passing(cause(&error)))?);
+        Ok(())
+    }
+
+    /// Postgres refuses the batch as a whole: finds out whose rows it are, so that the others
+    /// are not refused with them.
+    fn one_by_one(&mut self, batch: Batch, error: &QueryError) {
+        tracing::error!(batch.id = %batch.id, rows = batch.rows(), %error, "a batch was refused");
+        for mut single in batch.split() {
+            match self.attempt(&mut single) {
+                Ok(()) => single.answer(),
+                Err(Trouble::Passing(_)) => single.refuse(NotStored::Away),
+                Err(Trouble::Refused(_)) => single.refuse(NotStored::Failed),
+            }
+        }
+    }
+
+    /// Refuses what still waits, and everything new, until Postgres answers again.
+    fn come_back(&mut self) {
+        while self.connect().is_err() {
+            while let Ok(submission) = self
+                .queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .try_recv()
+            {
+                Batch::new(submission).refuse(NotStored::Away);
+            }
+            if self.stop.is_cancelled() {
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        tracing::info!("the database answers again");
+    }
+}
+
+/// Whether the same transaction may well succeed the next time.
+fn passes(error: &QueryError) -> bool {
+    const SIGNS: [&str; 3] = ["deadlock detected", "lock timeout", "statement timeout"];
+    match error {
+        QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+        // Another attempt of this very batch got through in the meantime.
+        QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
+            info.constraint_name() == Some("ingest_batches_pkey")
+        }
+        QueryError::DatabaseError(_, info) => {
+            SIGNS.iter().any(|sign| info.message().contains(sign))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,52 @@
+//! What an operator may set.
+
+use chassis::settings::{Base, Reader};
+use common::auth::Service;
+use common::token::Keyring;
+use common::values::Secret;
+use url::Url;
+
+use crate::domain::address::AddressPolicy;
+use crate::pipeline::Limits;
+
+#[derive(Debug)]
+pub struct Settings {
+    pub base: Base,
+    pub leads_url: Url,
+    pub keyring: Keyring,
+    /// Salts the hashes of addresses.
+    pub salt: Secret,
+    pub address: AddressPolicy,
+    /// Links in mails older than this lead nowhere.
+    pub link_days: i64,
+    /// Events are dropped after this many days; 0 keeps them.
+    pub retention_days: u32,
+    pub limits: Limits,
+}
+
+impl Settings {
+    pub fn read(read: &mut Reader<'_>, port: u16) -> Self {
+        let base = Base::read(read, Service::Analytics, port);
+        let secret = read.secret("CLARION_LINK_SECRET");
+        let mut keyring = Keyring::new(secret.clone());
+        if let Some(old) = read.optional_secret("CLARION_LINK_SECRET_OLD") {
+            keyring = keyring.and_accept(old);
+        }
+        let usual = Limits::default();
+        Self {
+            base,
+            leads_url: read.url("LEADS_URL"),
+            keyring,
+            salt: secret,
+            address: read.or("ANALYTICS_ADDRESSES", AddressPolicy::Hash),
+            link_days: read.or("ANALYTICS_LINK_DAYS", 730),
+            retention_days: read.or("ANALYTICS_RETENTION_DAYS", 730),
+            limits: Limits {
+                writers: read.or("ANALYTICS_WRITERS", usual.writers).clamp(1, 8),
+                rows: read.or("ANALYTICS_QUEUE_ROWS", usual.rows).max(1),
+                requests: read.or("ANALYTICS_QUEUE_REQUESTS", usual.requests).max(1),
+                bytes: read.or("ANALYTICS_QUEUE_BYTES", usual.bytes).max(1),
+            },
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The clicks around a click.
+
+use chrono::{DateTime, Duration, Utc};
+use common::{EventId, MessageId, WorkspaceId};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Int4, Text, Timestamptz, Uuid as SqlUuid};
+
+use crate::domain::burst::Click;
+use crate::domain::event::Event;
+use crate::domain::rules;
+
+/// How many locks the messages share. Few enough that a batch of any size fits into Postgres's
+/// lock table, many enough that unrelated messages seldom wait for each other.
+const LOCKS: u128 = 512;
+
+/// A click that is stored already.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored {
+    workspace_id: WorkspaceId,
+    id: EventId,
+    pub click: Click,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    workspace_id: WorkspaceId,
+    #[diesel(sql_type = SqlUuid)]
+    id: EventId,
+    #[diesel(sql_type = SqlUuid)]
+    message_id: MessageId,
+    #[diesel(sql_type = Int4)]
+    link: i32,
+    #[diesel(sql_type = Timestamptz)]
+    received_at: DateTime<Utc>,
+}
+
+/// The stored clicks of the same messages within the burst window of these.
+///
+/// Until this transaction ends, no other writer, also of another replica, looks around the same
+/// messages: of two clicks at once, the later one to commit sees the other.
+pub fn around(conn: &mut PgConnection, clicks: &[&Event]) -> QueryResult<Vec<Stored>> {
+    let window = Duration::milliseconds(rules::BURST_WINDOW_MS);
+    let times = || clicks.iter().map(|click| click.received_at);
+    let (Some(first), Some(last)) = (times().min(), times().max()) else {
+        return Ok(Vec::new());
+    };
+    let mut messages: Vec<(WorkspaceId, MessageId)> = clicks
+        .iter()
+        .filter_map(|click| Some((click.workspace_id, click.message_id?)))
+        .collect();
+    messages.sort_unstable();
+    messages.dedup();
+    lock(conn, &messages)?;
+    let (workspaces, messages): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+    let rows: Vec<Row> = sql_query(
+        "SELECT e.workspace_id, e.id, e.message_id, e.link, e.received_at
+         FROM unnest($1::uuid[], $2::uuid[]) AS m (w, id)
+         JOIN events e ON e.workspace_id = m.w AND e.message_id = m.id
+         WHERE e.type = 'click' AND e.link IS NOT NULL
+           AND e.received_at >= $3 AND e.received_at <= $4",
+    )
+    .bind::<Array<SqlUuid>, _>(workspaces)
+    .bind::<Array<SqlUuid>, _>(messages)
+    .bind::<Timestamptz, _>(first - window)
+    .bind::<Timestamptz, _>(last + window)
+    .load(conn)?;
+    Ok(rows.into_iter().map(stored).collect())
+}
+
+fn stored(row: Row) -> Stored {
+    Stored {
+        workspace_id: row.workspace_id,
+        id: row.id,
+        click: Click {
+            message: row.message_id,
+            link: row.link,
+            at: row.received_at,
+        },
+    }
+}
+
+fn lock(conn: &mut PgConnection, messages: &[(WorkspaceId, MessageId)]) -> QueryResult<()> {
+    let key = |(_, message): &(WorkspaceId, MessageId)| (message.0.as_u128() % LOCKS) as i64;
+    let mut keys: Vec<i64> = messages.iter().map(key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    sql_query(
+        "SELECT pg_advisory_xact_lock(hashtext('burst ' || current_schema()), key::int)
+         FROM unnest($1::bigint[]) AS key",
+    )
+    .bind::<Array<BigInt>, _>(keys)
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Judges stored clicks to be a scanner's. The reason is added; verdicts of other machines stay.
+pub fn accuse<'a>(
+    conn: &mut PgConnection,
+    clicks: impl Iterator<Item = &'a Stored>,
+) -> QueryResult<()> {
+    let (mut workspaces, mut times, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    for stored in clicks {
+        workspaces.push(stored.workspace_id);
+        times.push(stored.click.at);
+        ids.push(stored.id);
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sql_query(
+        "UPDATE events e
+         SET verdict = CASE e.verdict WHEN 'human' THEN 'scanner' ELSE e.verdict END,
+             reasons = array_append(e.reasons, $4)
+         FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) AS hit (w, at, id)
+         WHERE e.workspace_id = hit.w AND e.received_at = hit.at AND e.id = hit.id
+           AND e.received_at >= (SELECT min(at) FROM unnest($2::timestamptz[]) AS at)
+           AND NOT $4 = ANY (e.reasons)",
+    )
+    .bind::<Array<SqlUuid>, _>(workspaces)
+    .bind::<Array<Timestamptz>, _>(times)
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Text, _>(rules::BURST)
+    .execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Answers, counted from the events themselves.
+//!
+//! Events are found by when they happened, and stored by when they were received. Nothing is
+//! received more than a day before it happened, so a day's grace finds them all.
+
+use chrono::{DateTime, Utc};
+use common::dto::report::{CampaignEngagement, Hits, LinkHits};
+use common::{CampaignId, WorkspaceId};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+
+/// Which events a report is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Period {
+    pub workspace: WorkspaceId,
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    pub campaign: Option<CampaignId>,
+}
+
+#[derive(QueryableByName)]
+struct KindRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    human: i64,
+    #[diesel(sql_type = BigInt)]
+    machine: i64,
+    #[diesel(sql_type = BigInt)]
+    people: i64,
+}
+
+impl KindRow {
+    fn hits(&self) -> Hits {
+        Hits {
+            human: self.human,
+            machine: self.machine,
+            unique: self.people,
+        }
+    }
+}
+
+/// Hits by humans and machines, and different leads among the humans.
+const HITS: &str = "count(*) FILTER (WHERE verdict = 'human') AS human,
+     count(*) FILTER (WHERE verdict <> 'human') AS machine,
+     count(DISTINCT lead_id) FILTER (WHERE verdict = 'human') AS people";
+
+/// How people took a campaign, from its first event to its last.
+pub fn engagement(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    campaign: CampaignId,
+    most_links: i64,
+) -> QueryResult<CampaignEngagement> {
+    let kinds: Vec<KindRow> = sql_query(format!(
+        "SELECT type AS name, {HITS} FROM events
+         WHERE workspace_id = $1 AND campaign_id = $2
+           AND type IN ('open', 'click', 'unsubscribe', 'complaint')
+         GROUP BY type"
+    ))
+    .bind::<SqlUuid, _>(workspace)
+    .bind::<SqlUuid, _>(campaign)
+    .load(conn)?;
+    let of = |name: &str| kinds.iter().find(|row| row.name == name).map(KindRow::hits);
+    let links: Vec<KindRow> = sql_query(format!(
+        "SELECT url AS name, {HITS} FROM events
+         WHERE workspace_id = $1 AND campaign_id = $2 AND type = 'click' AND url IS NOT NULL
+         GROUP BY url ORDER BY human DESC, machine DESC, url LIMIT $3"
+    ))
+    .bind::<SqlUuid, _>(workspace)
+    .bind::<SqlUuid, _>(campaign)
+    .bind::<BigInt, _>(most_links)
+    .load(conn)?;
+    Ok(CampaignEngagement {
+        opens: of("open").unwrap_or_default(),
+        clicks: of("click").unwrap_or_default(),
+        unsubscribes: of("unsubscribe").unwrap_or_default(),
+        complaints: of("complaint").unwrap_or_default(),
+        links: links.into_iter().map(link).collect(),
+    })
+}
+
+fn link(row: KindRow) -> LinkHits {
+    let hits = row.hits();
+    LinkHits {
+        url: row.name,
+        hits,
+    }
+}
+
+/// The events of a period; every query binds `$1` to `$4`.
+const PERIOD: &str = "workspace_id = $1 AND received_at >= $2 - interval '1 day'
+     AND occurred_at >= $2 AND occurred_at < $3 AND ($4::uuid IS NULL OR campaign_id = $4)";
+
+/// What happened in a period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, QueryableByName)]
+pub struct Overview {
+    #[diesel(sql_type = BigInt)]
+    pub events: i64,
+    #[diesel(sql_type = BigInt)]
+    pub machine: i64,
+    #[diesel(sql_type = BigInt)]
+    pub views: i64,
+    #[diesel(sql_type = BigInt)]
+    pub opens: i64,
+    #[diesel(sql_type = BigInt)]
+    pub clicks: i64,
+    #[diesel(sql_type = BigInt)]
+    pub unsubscribes: i64,
+    #[diesel(sql_type = BigInt)]
+    pub conversions: i64,
+    #[diesel(sql_type = BigInt)]
+    pub visitors: i64,
+}
+
+/// Counts of humans' events by kind; `events` and `machine` count all and the others'.
+const COUNTS: &str = "count(*) AS events,
+     count(*) FILTER (WHERE verdict <> 'human') AS machine,
+     count(*) FILTER (WHERE verdict = 'human' AND type = 'view') AS views,
+     count(*) FILTER (WHERE verdict = 'human' AND type = 'open') AS opens,
+     count(*) FILTER (WHERE verdict = 'human' AND type = 'click') AS clicks,
+     count(*) FILTER (WHERE verdict = 'human' AND type = 'unsubscribe') AS unsubscribes,
+     count(*) FILTER (WHERE verdict = 'human' AND type = 'goal') AS conversions,
+     count(DISTINCT coalesce(lead_id::text, anonymous_id)) FILTER (WHERE verdict = 'human') AS visitors";
+
+pub fn overview(conn: &mut PgConnection, period: Period) -> QueryResult<Overview> {
+    sql_query(format!("SELECT {COUNTS} FROM events WHERE {PERIOD}"))
+        .bind::<SqlUuid, _>(period.workspace)
+        .bind::<Timestamptz, _>(period.from)
+        .bind::<Timestamptz, _>(period.to)
+        .bind::<Nullable<SqlUuid>, _>(period.campaign)
+        .get_result(conn)
+}
+
+/// What happened in one interval of a period.
+#[derive(Clone, Copy, Debug, QueryableByName)]
+pub struct Point {
+    #[diesel(sql_type = Timestamptz)]
+    pub at: DateTime<Utc>,
+    #[diesel(embed)]
+    pub counts: Overview,
+}
+
+/// One point per `unit` (`hour`, `day` or `week`, UTC) of the period, also where nothing happened.
+pub fn timeseries(conn: &mut PgConnection, period: Period, unit: &str) -> QueryResult<Vec<Point>> {
+    sql_query(format!(
+        "WITH counted AS (
+             SELECT date_trunc($5, occurred_at, 'UTC') AS at, {COUNTS}
+             FROM events WHERE {PERIOD} GROUP BY 1)
+         SELECT at, coalesce(events, 0) AS events, coalesce(machine, 0) AS machine,
+             coalesce(views, 0) AS views, coalesce(opens, 0) AS opens,
+             coalesce(clicks, 0) AS clicks, coalesce(unsubscribes, 0) AS unsubscribes,
+             coalesce(conversions, 0) AS conversions, coalesce(visitors, 0) AS visitors
+         FROM generate_series(date_trunc($5, $2, 'UTC'), $3 - interval '1 microsecond',
+                              ('1 ' || $5)::interval) AS at
+         LEFT JOIN counted USING (at)
+         ORDER BY at"
+    ))
+    .bind::<SqlUuid, _>(period.workspace)
+    .bind::<Timestamptz, _>(period.from)
+    .bind::<Timestamptz, _>(period.to)
+    .bind::<Nullable<SqlUuid>, _>(period.campaign)
+    .bind::<Text, _>(unit)
+    .load(conn)
+}
+
+/// The most followed links of a period, most followed by humans first.
+pub fn links(conn: &mut PgConnection, period: Period, limit: i64) -> QueryResult<Vec<LinkHits>> {
+    let rows: Vec<KindRow> = sql_query(format!(
+        "SELECT url AS name, {HITS} FROM events
+         WHERE {PERIOD} AND type = 'click' AND url IS NOT NULL
+         GROUP BY url ORDER BY human DESC, machine DESC, url LIMIT $5"
+    ))
+    .bind::<SqlUuid, _>(period.workspace)
+    .bind::<Timestamptz, _>(period.from)
+    .bind::<Timestamptz, _>(period.to)
+    .bind::<Nullable<SqlUuid>, _>(period.campaign)
+    .bind::<BigInt, _>(limit)
+    .load(conn)?;
+    Ok(rows.into_iter().map(link).collect())
+}
