@@ -82,12 +82,29 @@ impl Metrics {
         gauge
     }
 
-    pub(crate) fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
+    /// Counts one answered request. `route` is a pattern, never a path: labels must stay few.
+    pub fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
         let mut digits = [0; 3];
         let status = three_digits(status, &mut digits);
         self.requests
             .with_label_values(&[method, route, status])
             .observe(took.as_secs_f64());
+    }
+}
+
+impl Metrics {
+    /// All of them, in Prometheus's text format.
+    pub fn answer(&self) -> HttpResponse {
+        let mut text = Vec::new();
+        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            Ok(()) => HttpResponse::Ok()
+                .content_type("text/plain; version=0.0.4")
+                .body(text),
+            Err(error) => {
+                tracing::error!(%error, "metrics cannot be encoded");
+                HttpResponse::InternalServerError().finish()
+            }
+        }
     }
 }
 
@@ -109,15 +126,5 @@ pub(crate) async fn render(host: web::Data<Host>) -> HttpResponse {
         .pool
         .with_label_values(&["idle"])
         .set(idle.into());
-    let families = host.metrics.registry.gather();
-    let mut text = Vec::new();
-    match TextEncoder::new().encode(&families, &mut text) {
-        Ok(()) => HttpResponse::Ok()
-            .content_type("text/plain; version=0.0.4")
-            .body(text),
-        Err(error) => {
-            tracing::error!(%error, "metrics cannot be encoded");
-            HttpResponse::InternalServerError().finish()
-        }
-    }
+    host.metrics.answer()
 }

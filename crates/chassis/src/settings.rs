@@ -206,7 +206,11 @@ impl Base {
             service,
             environment: read.or("CLARION_ENV", Environment::Local),
             listen: Listen::Address(address),
-            database_url: read.secret("DATABASE_URL"),
+            database_url: match service {
+                // The only one without a database.
+                Service::Gateway => Secret::new(""),
+                _ => read.secret("DATABASE_URL"),
+            },
             database_pool: read.or("DATABASE_POOL", 8),
             redis_url: read.optional_secret("REDIS_URL"),
             identity_url: match service {
