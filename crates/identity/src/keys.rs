@@ -133,8 +133,7 @@ fn signer(stored: &[StoredKey], now: DateTime<Utc>) -> Option<(String, EncodingK
     let settled = now - chrono::Duration::seconds(SETTLE_S);
     let signs = || stored.iter().filter(|key| key.retired_at.is_none());
     let key = signs()
-        .filter(|key| key.created_at <= settled)
-        .next_back()
+        .rfind(|key| key.created_at <= settled)
         .or_else(|| signs().next())?;
     Some((key.kid.clone(), EncodingKey::from_ed_der(&key.pkcs8)))
 }
