@@ -1,1 +1,50 @@
-fn main() {}
+//! `clarion`: the whole platform in one process, and the operator's tools.
+
+mod bench;
+mod demo;
+mod migrate;
+mod secrets;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser, Debug)]
+#[command(name = "clarion", version, about = "Campaigns, leads, analytics and revenue in one stack")]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Run everything in this process, with a private Postgres, Redis and mailbox where no server is given
+    Up(up::Args),
+    /// Make each service's role and schema, and bring the schemas up to date
+    Migrate(migrate::Args),
+    /// Do the main job once, through the public API, and check every figure
+    Demo(demo::Args),
+    /// Measure speeds, each against its limit in the same run
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Command::parse().verb {
+        Verb::Up(args) => up::run(args),
+        Verb::Migrate(args) => migrate::run(args),
+        Verb::Demo(args) => on_runtime(demo::run(args)),
+        Verb::Bench(args) => on_runtime(bench::run(args)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("clarion: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    chassis::process::runtime()?.block_on(work)
+}
