@@ -1,1 +1,124 @@
+//! The message ledger and delivery: every message of every campaign, from hand-over to the
+//! server's answer.
 
+mod api;
+mod consumers;
+mod delivery;
+mod domain;
+mod error;
+mod mime;
+mod routes;
+mod schema;
+mod settings;
+mod smtp;
+mod store;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::web::Data;
+use chassis::feed::Consumer;
+use chassis::host::Starting;
+use chassis::settings::{Base, Reader};
+use chassis::{Clock, Db};
+use common::auth::Service as ServiceName;
+use common::values::EmailAddress;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use delivery::{Breaker, Delivery, Links, Meters, Sending};
+pub use error::Error;
+pub use settings::Settings;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The service.
+#[derive(Debug)]
+pub struct Notifications {
+    starting: Starting,
+    state: AppState,
+}
+
+/// What handlers share.
+#[derive(Clone, Debug)]
+pub(crate) struct AppState {
+    db: Db,
+    clock: Clock,
+    links: Links,
+    sending: Sending,
+    breaker: Arc<Breaker>,
+    from: EmailAddress,
+    /// Rung when there is something new to send.
+    wake: Arc<Notify>,
+}
+
+impl chassis::Service for Notifications {
+    const NAME: ServiceName = ServiceName::Notifications;
+    const PORT: u16 = 8084;
+    type Settings = Settings;
+
+    fn migrations() -> EmbeddedMigrations {
+        MIGRATIONS
+    }
+
+    fn settings(read: &mut Reader<'_>) -> Settings {
+        Settings::read(read)
+    }
+
+    fn base(settings: &mut Settings) -> &mut Base {
+        &mut settings.base
+    }
+
+    async fn bind(settings: Settings) -> anyhow::Result<Self> {
+        let identity_url = settings.base.identity_url.clone();
+        let mut starting = Starting::new(settings.base, MIGRATIONS).await?;
+        let host = starting.host.clone();
+        let state = AppState {
+            db: host.db.clone(),
+            clock: host.clock.clone(),
+            links: Links::new(settings.link_keys, &settings.public_url),
+            sending: settings.sending,
+            breaker: Arc::default(),
+            from: settings.from,
+            wake: Arc::default(),
+        };
+        let delivery = Delivery {
+            db: state.db.clone(),
+            clock: state.clock.clone(),
+            sending: state.sending.clone(),
+            links: state.links.clone(),
+            meters: Meters::new(&host.metrics),
+            breaker: Arc::clone(&state.breaker),
+            wake: Arc::clone(&state.wake),
+        };
+        starting.spawn("delivery", delivery.run(host.stop.clone()));
+        let clock = host.clock.clone();
+        let leads = Consumer::new(
+            &host,
+            host.peer(ServiceName::Leads, settings.leads_url),
+            move |conn, event| consumers::from_leads(conn, event, &clock),
+        );
+        starting.spawn("leads feed", leads.run(host.stop.clone()));
+        let identity = Consumer::new(
+            &host,
+            host.peer(ServiceName::Identity, identity_url),
+            consumers::from_identity,
+        );
+        starting.spawn("identity feed", identity.run(host.stop.clone()));
+        Ok(Self { starting, state })
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.starting.address()
+    }
+
+    async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let state = Data::new(self.state);
+        self.starting
+            .run(stop, routes::openapi(), move |app| {
+                routes::register(app, &state)
+            })
+            .await
+    }
+}

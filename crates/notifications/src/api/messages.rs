@@ -1,0 +1,313 @@
+//! `/api/v1/messages`
+
+use actix_web::web::{self, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use chassis::InvalidInput;
+use chassis::auth::Caller;
+use chassis::http::{Json, Path, Query, idempotency_key};
+use chassis::idempotency;
+use chrono::{DateTime, Utc};
+use common::auth::Scope;
+use common::dto::dispatch::{AmbiguousPolicy, CampaignSnapshot, Content, Mailbox, Outcome};
+use common::ids::{CampaignId, LeadId, MessageId, TemplateId};
+use common::page::{self, Page};
+use common::values::EmailAddress;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::check;
+use crate::domain::state::State;
+use crate::store::campaigns;
+use crate::store::claims::Kind;
+use crate::store::handover::{self, Single};
+use crate::store::messages::{self, Filter, Message};
+use crate::store::snapshots;
+use crate::{AppState, Error};
+
+/// One message and how it went.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = notifications::Message)]
+pub(crate) struct MessageView {
+    id: MessageId,
+    /// `campaign`, `transactional` or `test`.
+    kind: String,
+    campaign_id: Option<CampaignId>,
+    lead_id: Option<LeadId>,
+    to: String,
+    outcome: Outcome,
+    /// How often a server judged it.
+    attempts: i32,
+    /// The server's last words about it.
+    smtp_reply: Option<String>,
+    /// Why it has this outcome when no reply says so.
+    reason: Option<String>,
+    /// When a pending message is tried next.
+    next_attempt_at: Option<DateTime<Utc>>,
+    settled_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        let state = State::parse(&message.state).unwrap_or(State::Pending);
+        Self {
+            id: message.id,
+            kind: message.kind,
+            campaign_id: message.campaign_id,
+            lead_id: message.lead_id,
+            to: message.address,
+            outcome: state.outcome(),
+            attempts: message.attempts,
+            smtp_reply: message.reply,
+            reason: message.reason,
+            next_attempt_at: message.due_at.filter(|_| state == State::Pending),
+            settled_at: message.settled_at,
+            created_at: message.created_at,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    campaign_id: Option<CampaignId>,
+    lead_id: Option<LeadId>,
+    outcome: Option<Outcome>,
+    /// 1 to 500; 50 when absent.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before, of the same filters.
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/messages`
+#[utoipa::path(
+    get, path = "/api/v1/messages", tag = "notifications", operation_id = "notifications_messages_list",
+    params(ListQuery),
+    responses((status = 200, description = "Messages, in the order of their ids", body = Page<MessageView>))
+)]
+#[tracing::instrument(name = "messages.list", skip_all)]
+pub(crate) async fn list(
+    state: Data<AppState>,
+    caller: Caller,
+    query: Query<ListQuery>,
+) -> Result<web::Json<Page<MessageView>>, Error> {
+    caller.require(Scope::MessagesRead)?;
+    let query = query.into_inner();
+    let refused = |name: &'static str| {
+        move |why: common::values::Invalid| InvalidInput::field(name, why.to_string())
+    };
+    let limit = page::limit(query.limit).map_err(refused("query/limit"))?;
+    let after = query.cursor.as_deref().map(page::decode_cursor).transpose();
+    let after = after.map_err(refused("query/cursor"))?;
+    let filter = Filter {
+        campaign_id: query.campaign_id,
+        lead_id: query.lead_id,
+        outcome: query.outcome,
+    };
+    let rows = state
+        .db
+        .run(move |conn| {
+            let rows = messages::list(conn, caller.workspace, &filter, after, limit + 1)?;
+            Ok::<_, Error>(rows)
+        })
+        .await?;
+    Ok(web::Json(Page::from_rows(
+        rows,
+        limit,
+        |row| filter.place(row),
+        MessageView::from,
+    )))
+}
+
+/// `GET /api/v1/messages/{id}`
+#[utoipa::path(
+    get, path = "/api/v1/messages/{id}", tag = "notifications", operation_id = "notifications_messages_show",
+    params(("id" = uuid::Uuid, Path, description = "The message")),
+    responses(
+        (status = 200, description = "The message", body = MessageView),
+        (status = 404, description = "There is no such message", body = common::Problem),
+    )
+)]
+#[tracing::instrument(name = "messages.show", skip_all, fields(message.id = %id.0))]
+pub(crate) async fn show(
+    state: Data<AppState>,
+    caller: Caller,
+    id: Path<MessageId>,
+) -> Result<web::Json<MessageView>, Error> {
+    caller.require(Scope::MessagesRead)?;
+    let id = id.into_inner();
+    let message = state
+        .db
+        .run(move |conn| messages::find(conn, caller.workspace, id)?.ok_or(Error::NoMessage(id)))
+        .await?;
+    Ok(web::Json(message.into()))
+}
+
+/// A transactional message.
+#[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = notifications::NewMessage)]
+pub(crate) struct NewMessage {
+    to: EmailAddress,
+    #[serde(default)]
+    subject: Option<String>,
+    #[serde(default)]
+    content: Option<Content>,
+    /// Not supported yet.
+    #[serde(default)]
+    template_id: Option<TemplateId>,
+    /// What the content may print, as `data.*`.
+    #[serde(default)]
+    data: Map<String, Value>,
+    /// The installation's own address when absent.
+    #[serde(default)]
+    from: Option<Mailbox>,
+    #[serde(default)]
+    reply_to: Option<EmailAddress>,
+}
+
+#[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[schema(as = notifications::MessageRef)]
+pub(crate) struct MessageRef {
+    id: MessageId,
+}
+
+/// `POST /api/v1/messages`
+#[utoipa::path(
+    post, path = "/api/v1/messages", tag = "notifications", operation_id = "notifications_messages_create",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
+    request_body = NewMessage,
+    responses(
+        (status = 202, description = "It is in the ledger and will be sent", body = MessageRef),
+        (status = 422, description = "The message cannot be sent like this", body = common::Problem),
+    )
+)]
+#[tracing::instrument(name = "messages.create", skip_all)]
+pub(crate) async fn create(
+    state: Data<AppState>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Json<NewMessage>,
+) -> Result<HttpResponse, Error> {
+    caller.require(Scope::MessagesSend)?;
+    let key = idempotency_key(&request, &body.0)?;
+    let (message, now) = (body.into_inner(), state.clock.now());
+    let (to, data) = (message.to.clone(), Value::Object(message.data.clone()));
+    let snapshot = snapshot(message, caller.workspace, &state.from)?;
+    let created = state
+        .db
+        .transaction(move |conn| {
+            idempotency::once(conn, caller.workspace, key.as_ref(), now, |conn| {
+                let snapshot_id = snapshots::keep(conn, &snapshot, now)?;
+                let single = Single {
+                    kind: Kind::Transactional,
+                    to: &to,
+                    snapshot_id,
+                    variables: &data,
+                };
+                let id = handover::add_single(conn, caller.workspace, &single, now)?;
+                Ok::<_, Error>(MessageRef { id })
+            })
+        })
+        .await?;
+    state.wake.notify_one();
+    Ok(HttpResponse::Accepted().json(created))
+}
+
+/// What the message is made from, or everything that is wrong with it.
+fn snapshot(
+    message: NewMessage,
+    workspace_id: common::WorkspaceId,
+    default_from: &EmailAddress,
+) -> Result<CampaignSnapshot, Error> {
+    if message.template_id.is_some() {
+        return Err(Error::TemplatesNotYet);
+    }
+    let mut missing = Vec::new();
+    if message.subject.is_none() {
+        missing.push(common::FieldError::new("/subject", "must be given"));
+    }
+    if message.content.is_none() {
+        missing.push(common::FieldError::new("/content", "must be given"));
+    }
+    let (Some(subject), Some(content)) = (message.subject, message.content) else {
+        return Err(InvalidInput::fields(missing).into());
+    };
+    let from = message.from.unwrap_or_else(|| Mailbox {
+        name: String::new(),
+        email: default_from.clone(),
+    });
+    let snapshot = CampaignSnapshot {
+        workspace_id,
+        name: String::new(),
+        subject,
+        preheader: String::new(),
+        from,
+        reply_to: message.reply_to,
+        content,
+        ambiguous: AmbiguousPolicy::Resend,
+    };
+    check(&snapshot, "")?;
+    Ok(snapshot)
+}
+
+/// Which messages of a campaign are to be sent again.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = notifications::Retry)]
+pub(crate) struct Retry {
+    campaign_id: CampaignId,
+    outcome: Retried,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = notifications::RetriedOutcome)]
+pub(crate) enum Retried {
+    Rejected,
+    Ambiguous,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = notifications::RetryCount)]
+pub(crate) struct RetryCount {
+    /// How many messages wait again.
+    retried: i64,
+}
+
+/// `POST /api/v1/messages/retry`
+#[utoipa::path(
+    post, path = "/api/v1/messages/retry", tag = "notifications", operation_id = "notifications_messages_retry",
+    request_body = Retry,
+    responses(
+        (status = 200, description = "They wait to be sent again", body = RetryCount),
+        (status = 404, description = "There is no such campaign", body = common::Problem),
+        (status = 409, description = "The campaign was cancelled", body = common::Problem),
+    )
+)]
+#[tracing::instrument(name = "messages.retry", skip_all, fields(campaign.id = %body.campaign_id))]
+pub(crate) async fn retry(
+    state: Data<AppState>,
+    caller: Caller,
+    body: Json<Retry>,
+) -> Result<web::Json<RetryCount>, Error> {
+    caller.require(Scope::MessagesSend)?;
+    let (id, now) = (body.campaign_id, state.clock.now());
+    let outcome = match body.outcome {
+        Retried::Rejected => Outcome::Rejected,
+        Retried::Ambiguous => Outcome::Ambiguous,
+    };
+    let retried = state
+        .db
+        .transaction(move |conn| {
+            let campaign =
+                campaigns::find(conn, caller.workspace, id)?.ok_or(Error::NoCampaign(id))?;
+            if campaign.state == "cancelled" {
+                return Err(Error::Cancelled(id));
+            }
+            Ok(messages::retry(conn, caller.workspace, id, outcome, now)?)
+        })
+        .await?;
+    state.wake.notify_one();
+    Ok(web::Json(RetryCount { retried }))
+}

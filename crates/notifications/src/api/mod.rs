@@ -1,0 +1,47 @@
+//! What can be asked over HTTP.
+
+pub(crate) mod internal;
+pub(crate) mod messages;
+pub(crate) mod senders;
+pub(crate) mod view;
+
+use chassis::InvalidInput;
+use common::FieldError;
+use common::dto::dispatch::CampaignSnapshot;
+
+use crate::delivery;
+
+/// Refuses a content that cannot be made into mails, naming everything that is wrong with it;
+/// `at` is where the content stands in the body.
+fn check(snapshot: &CampaignSnapshot, at: &str) -> Result<(), InvalidInput> {
+    let mut fields = Vec::new();
+    for (pointer, text) in [
+        ("/name", &snapshot.name),
+        ("/subject", &snapshot.subject),
+        ("/preheader", &snapshot.preheader),
+        ("/from/name", &snapshot.from.name),
+    ] {
+        if text.chars().any(char::is_control) {
+            let detail = "must be one line without control characters";
+            fields.push(FieldError::new(format!("{at}{pointer}"), detail));
+        }
+    }
+    if let Err(problems) = delivery::compile(snapshot) {
+        fields.extend(problems.into_iter().map(|problem| {
+            let place =
+                |number: Option<usize>| number.and_then(|number| u32::try_from(number).ok());
+            FieldError {
+                pointer: format!("{at}{}", problem.field.pointer()),
+                line: place(problem.line),
+                column: place(problem.column),
+                detail: problem.message,
+            }
+        }));
+    }
+    // A template tells of a line break in its own words.
+    fields.dedup_by(|later, first| later.pointer == first.pointer && later.line.is_none());
+    match fields.is_empty() {
+        true => Ok(()),
+        false => Err(InvalidInput::fields(fields)),
+    }
+}

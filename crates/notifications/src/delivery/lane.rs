@@ -1,0 +1,232 @@
+//! A lane: one connection, one message at a time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chassis::Clock;
+use chrono::TimeDelta;
+use common::dto::dispatch::AmbiguousPolicy;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::Way;
+use super::hand::InHand;
+use super::ledger::Ledger;
+use super::{Breaker, Delivery, Meters, Sending};
+use crate::domain::state::State;
+use crate::domain::verdict::{Verdict, judge};
+use crate::smtp::{Connection, Envelope, Handed, Permit, SmtpError};
+use crate::store::moves::{Held, Move};
+
+/// A connection that has nothing to do is given back after this.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// A message that is made and waits for a lane.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) of: Held,
+    pub(super) policy: AmbiguousPolicy,
+    pub(super) attempts: u32,
+    pub(super) address: String,
+    pub(super) envelope: Envelope,
+    pub(super) content: Vec<u8>,
+    /// A link in the mail shows it again, which needs its variables.
+    pub(super) shown_again: bool,
+}
+
+pub(super) struct Lane {
+    ledger: Ledger,
+    hand: Arc<InHand>,
+    waiting: Arc<Mutex<mpsc::Receiver<Ready>>>,
+    sending: Sending,
+    breaker: Arc<Breaker>,
+    meters: Meters,
+    clock: Clock,
+    connection: Option<Connection>,
+}
+
+impl Lane {
+    pub(super) fn new(
+        delivery: &Delivery,
+        ledger: Ledger,
+        hand: Arc<InHand>,
+        waiting: Arc<Mutex<mpsc::Receiver<Ready>>>,
+    ) -> Self {
+        Self {
+            ledger,
+            hand,
+            waiting,
+            sending: delivery.sending.clone(),
+            breaker: Arc::clone(&delivery.breaker),
+            meters: delivery.meters.clone(),
+            clock: delivery.clock.clone(),
+            connection: None,
+        }
+    }
+
+    /// Sends until `stop`; the message in hand is ended.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let waiting = Arc::clone(&self.waiting);
+            let next = async move { waiting.lock().await.recv().await };
+            let ready = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                ready = next => ready,
+                () = tokio::time::sleep(IDLE), if self.connection.is_some() => {
+                    self.hang_up().await;
+                    continue;
+                }
+            };
+            let Some(ready) = ready else { break };
+            self.send(ready).await;
+        }
+        self.hang_up().await;
+    }
+
+    async fn hang_up(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.quit().await;
+        }
+    }
+
+    async fn send(&mut self, ready: Ready) {
+        if matches!(self.breaker.way(Instant::now()), Way::Closed(_)) {
+            return self.put_back(&ready).await;
+        }
+        let mut begin = Begin::new(&self.ledger, &self.hand, &self.clock, ready.of).await;
+        let started = Instant::now();
+        let Some(handed) = self.hand_over(&ready, &mut begin).await else {
+            // What the ledger was asked before must be written before this.
+            begin.granted().await;
+            return self.put_back(&ready).await;
+        };
+        begin.granted().await;
+        self.meters.handed(started.elapsed());
+        let verdict = judge(
+            handed,
+            ready.attempts,
+            ready.policy,
+            self.sending.retry_scale,
+        );
+        let step = self.step(&ready, verdict);
+        self.ledger.write(step).await;
+    }
+
+    async fn put_back(&self, ready: &Ready) {
+        self.ledger
+            .write(Move::put_back(ready.of, self.clock.now()))
+            .await;
+    }
+
+    /// Hands the message over; none when there is no server to hand it to.
+    async fn hand_over(&mut self, ready: &Ready, begin: &mut Begin) -> Option<Handed> {
+        loop {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            let first = connection.uses == 0;
+            let handed = connection
+                .hand_over(&ready.envelope, &ready.content, begin)
+                .await;
+            if connection.is_usable() {
+                self.connection = Some(connection);
+            }
+            match handed {
+                // The server had hung up while we were idle; that is nobody's failure.
+                Handed::Unsent(SmtpError::Closed | SmtpError::Broken(_)) if !first => {}
+                handed => return Some(handed),
+            }
+        }
+    }
+
+    async fn connect(&self) -> Option<Connection> {
+        match Connection::open(&self.sending.server, self.sending.timeouts).await {
+            Ok(connection) => {
+                self.breaker.worked();
+                Some(connection)
+            }
+            Err(error) => {
+                self.breaker.failed(error.to_string(), Instant::now());
+                None
+            }
+        }
+    }
+
+    fn step(&self, ready: &Ready, verdict: Verdict) -> Move {
+        let of = ready.of;
+        match verdict {
+            Verdict::Accepted(reply) => Move {
+                counted: true,
+                reply_code: i16::try_from(reply.code).ok(),
+                reply: Some(reply.to_string()),
+                keep_variables: ready.shown_again,
+                ..Move::settle(of, State::Accepted, None)
+            },
+            Verdict::Rejected {
+                reply,
+                reason,
+                bounced,
+            } => Move {
+                counted: true,
+                reply_code: reply
+                    .as_ref()
+                    .and_then(|reply| i16::try_from(reply.code).ok()),
+                reply: reply.map(|reply| reply.to_string()),
+                bounced: bounced.then(|| ready.address.clone()),
+                ..Move::settle(of, State::Rejected, Some(reason.to_owned()))
+            },
+            Verdict::PutOff {
+                pause,
+                counted,
+                note,
+            } => {
+                let pause = TimeDelta::from_std(pause).unwrap_or_default();
+                Move {
+                    counted,
+                    reply: Some(note),
+                    ..Move::put_back(of, self.clock.now() + pause)
+                }
+            }
+            Verdict::Ambiguous(why) => Move {
+                counted: true,
+                ..Move::settle(of, State::Ambiguous, Some(why))
+            },
+            Verdict::GivenUp => Move::put_back(of, self.clock.now()),
+        }
+    }
+}
+
+/// The ledger's word that the content may be sent: the beginning is committed and the lease holds.
+struct Begin {
+    asked: Option<oneshot::Receiver<bool>>,
+    written: bool,
+    of: Held,
+    hand: Arc<InHand>,
+    clock: Clock,
+}
+
+impl Begin {
+    /// Asks at once, so that the commit runs while the commands do.
+    async fn new(ledger: &Ledger, hand: &Arc<InHand>, clock: &Clock, of: Held) -> Self {
+        Self {
+            asked: Some(ledger.ask(Move::begin(of)).await),
+            written: false,
+            of,
+            hand: Arc::clone(hand),
+            clock: clock.clone(),
+        }
+    }
+}
+
+impl Permit for Begin {
+    async fn granted(&mut self) -> bool {
+        if let Some(asked) = &mut self.asked {
+            // A writer that is gone has written nothing.
+            self.written = asked.await.unwrap_or(false);
+            self.asked = None;
+        }
+        self.written && self.hand.holds(&self.of, self.clock.now())
+    }
+}

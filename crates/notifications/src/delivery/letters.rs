@@ -1,0 +1,227 @@
+//! Contents, compiled once and kept, and the making of one message from them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chassis::{Db, Unavailable};
+use chrono::{DateTime, Utc};
+use common::dto::dispatch::{CampaignSnapshot, ContentFormat};
+use common::ids::{CampaignId, WorkspaceId};
+use common::values::EmailAddress;
+use content::{Compiled, Context, Format, Parts, Prepared, Problem, Rendered, Source, Tracking};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::lane::Ready;
+use super::links::{Links, Personal};
+use crate::mime::{self, Bulk, Mail, Unsubscribe};
+use crate::smtp::Envelope;
+use crate::store::claims::{Claimed, Kind};
+use crate::store::{people, snapshots};
+
+/// Most contents kept at a time.
+const KEPT: usize = 64;
+
+/// Compiles a content, or tells everything that is wrong with it.
+pub(crate) fn compile(snapshot: &CampaignSnapshot) -> Result<Compiled, Vec<Problem>> {
+    let source = Source {
+        format: match snapshot.content.format {
+            ContentFormat::Html => Format::Html,
+            ContentFormat::Mjml => Format::Mjml,
+            ContentFormat::Markdown => Format::Markdown,
+            ContentFormat::Text => Format::Text,
+        },
+        body: snapshot.content.body.clone(),
+        text: snapshot.content.text.clone(),
+    };
+    Compiled::compile(Parts {
+        subject: &snapshot.subject,
+        preheader: Some(snapshot.preheader.as_str()).filter(|text| !text.is_empty()),
+        source: &source,
+    })
+}
+
+/// A content with all that is the same in each of its messages.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    snapshot: CampaignSnapshot,
+    compiled: Compiled,
+    campaign: Prepared,
+    campaign_id: String,
+    workspace: Prepared,
+    workspace_id: String,
+    workspace_name: String,
+    list_id: String,
+    shown_again: bool,
+}
+
+impl Letter {
+    pub(crate) fn new(
+        snapshot: CampaignSnapshot,
+        campaign: Option<CampaignId>,
+        workspace_name: String,
+    ) -> Result<Self, String> {
+        let compiled = compile(&snapshot).map_err(|problems| {
+            let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            texts.join("; ")
+        })?;
+        let (workspace, id) = (snapshot.workspace_id, campaign.map(|id| id.to_string()));
+        let domain = mime::ascii_domain(&snapshot.from.email);
+        Ok(Self {
+            campaign: json!({ "id": id, "name": snapshot.name, "subject": snapshot.subject })
+                .into(),
+            campaign_id: id.unwrap_or_default(),
+            workspace: json!({ "id": workspace, "name": workspace_name }).into(),
+            workspace_id: workspace.to_string(),
+            list_id: format!("{}.{domain}", workspace.0.simple()),
+            shown_again: compiled.variables().contains_key("view_url"),
+            workspace_name,
+            compiled,
+            snapshot,
+        })
+    }
+
+    /// The message as it is read in a browser: nothing in it is counted.
+    pub(crate) fn show(&self, message: &Claimed, personal: &Personal) -> Result<Rendered, String> {
+        let context = self.context(message, personal);
+        self.compiled
+            .render(&context)
+            .map_err(|error| error.to_string())
+    }
+
+    fn context(&self, message: &Claimed, personal: &Personal) -> Context {
+        let name = match message.kind {
+            Kind::Transactional => "data",
+            Kind::Campaign | Kind::Test => "lead",
+        };
+        Context::new()
+            .with(name, &message.variables)
+            .with("campaign", &self.campaign)
+            .with("workspace", &self.workspace)
+            .with("unsubscribe_url", personal.unsubscribe.as_str())
+            .with("preferences_url", personal.preferences.as_str())
+            .with("view_url", personal.view.as_str())
+    }
+
+    /// Makes one message, or says why it cannot be made for this person.
+    pub(super) fn make(
+        &self,
+        message: &Claimed,
+        links: &Links,
+        now: DateTime<Utc>,
+    ) -> Result<Ready, String> {
+        let to =
+            EmailAddress::parse(&message.address).map_err(|why| format!("the address {why}"))?;
+        let envelope =
+            Envelope::new(&self.snapshot.from.email, &to).map_err(|error| error.to_string())?;
+        let token = Links::token(message, now);
+        let personal = links.personal(&token);
+        let context = self.context(message, &personal);
+        let mut rewrite = |url: &str, index: usize| Some(links.click(&token, url, index));
+        let tracking = match message.kind {
+            // A receipt or a password link tells nobody that it was read.
+            Kind::Transactional => Tracking::default(),
+            Kind::Campaign | Kind::Test => Tracking {
+                links: Some(&mut rewrite),
+                pixel: Some(&personal.pixel),
+            },
+        };
+        let rendered = self
+            .compiled
+            .render_tracked(&context, tracking)
+            .map_err(|error| error.to_string())?;
+        let mail = Mail {
+            id: message.id(),
+            from: &self.snapshot.from,
+            to: &to,
+            reply_to: self.snapshot.reply_to.as_ref(),
+            date: now,
+            subject: &rendered.subject,
+            text: &rendered.text,
+            html: rendered.html.as_deref(),
+            bulk: self.bulk(message.kind, &personal),
+        };
+        Ok(Ready {
+            of: message.of,
+            policy: message.policy,
+            attempts: message.attempts,
+            address: message.address.clone(),
+            envelope,
+            content: mime::build(&mail),
+            shown_again: self.shown_again,
+        })
+    }
+
+    fn bulk<'l>(&'l self, kind: Kind, personal: &'l Personal) -> Bulk<'l> {
+        match kind {
+            Kind::Transactional => Bulk::Automatic,
+            Kind::Campaign | Kind::Test => Bulk::Campaign {
+                unsubscribe: Unsubscribe {
+                    url: &personal.unsubscribe,
+                },
+                feedback: [&self.campaign_id, &self.workspace_id, kind.as_str()],
+                list_name: &self.workspace_name,
+                list_id: &self.list_id,
+            },
+        }
+    }
+}
+
+/// A content that cannot be used any more (a template engine that became stricter) ends each of
+/// its messages with this reason.
+pub(super) type Found = Result<Arc<Letter>, Arc<str>>;
+
+type Key = (WorkspaceId, Uuid, Option<CampaignId>);
+
+/// The contents of the campaigns in work, the least recently used forgotten first.
+#[derive(Debug, Default)]
+pub(super) struct Letters {
+    kept: HashMap<Key, (Found, u64)>,
+    uses: u64,
+}
+
+impl Letters {
+    pub(super) async fn of(&mut self, db: &Db, message: &Claimed) -> Result<Found, LoadError> {
+        let key = (message.workspace(), message.snapshot_id, message.campaign());
+        self.uses += 1;
+        if let Some((found, used)) = self.kept.get_mut(&key) {
+            *used = self.uses;
+            return Ok(found.clone());
+        }
+        let found = load(db, key).await?;
+        if self.kept.len() >= KEPT {
+            let oldest = self
+                .kept
+                .iter()
+                .min_by_key(|(_, (_, used))| *used)
+                .map(|(key, _)| *key);
+            oldest.map(|key| self.kept.remove(&key));
+        }
+        self.kept.insert(key, (found.clone(), self.uses));
+        Ok(found)
+    }
+}
+
+/// Why a content cannot be had now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error(transparent)]
+    Query(#[from] diesel::result::Error),
+}
+
+/// Reads and compiles on a blocking thread: compiling can take a while.
+async fn load(db: &Db, (workspace, snapshot, campaign): Key) -> Result<Found, LoadError> {
+    db.run(move |conn| {
+        let name = people::workspace_name(conn, workspace)?;
+        let Some(snapshot) = snapshots::find(conn, workspace, snapshot)? else {
+            return Ok(Err("its content is gone".into()));
+        };
+        Ok(match Letter::new(snapshot, campaign, name) {
+            Ok(letter) => Ok(Arc::new(letter)),
+            Err(why) => Err(why.into()),
+        })
+    })
+    .await
+}

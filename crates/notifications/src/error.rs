@@ -1,0 +1,56 @@
+//! The ways this service says no.
+
+use actix_web::http::StatusCode;
+use chassis::error::{auth_kind, query_kind};
+use chassis::{Fault, InvalidInput, Unavailable, respond_with_problem};
+use common::FieldError;
+use common::auth::AuthError;
+use common::ids::{CampaignId, MessageId};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("message {0} does not exist")]
+    NoMessage(MessageId),
+    #[error("campaign {0} is not known to delivery")]
+    NoCampaign(CampaignId),
+    #[error("campaign {0} was cancelled")]
+    Cancelled(CampaignId),
+    #[error("campaign {0} was handed over with another content already")]
+    ContentDiffers(CampaignId),
+    #[error("templates cannot be named in transactional messages yet: send the content itself")]
+    TemplatesNotYet,
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    #[error(transparent)]
+    Invalid(#[from] InvalidInput),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("something went wrong on our side")]
+    Query(#[from] diesel::result::Error),
+}
+
+impl Fault for Error {
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoMessage(_) => (StatusCode::NOT_FOUND, "message_not_found"),
+            Self::NoCampaign(_) => (StatusCode::NOT_FOUND, "campaign_not_found"),
+            Self::Cancelled(_) => (StatusCode::CONFLICT, "campaign_cancelled"),
+            Self::ContentDiffers(_) => (StatusCode::CONFLICT, "campaign_content_differs"),
+            Self::TemplatesNotYet => (StatusCode::UNPROCESSABLE_ENTITY, "template_not_supported"),
+            Self::Auth(denied) => auth_kind(denied),
+            Self::Invalid(invalid) => invalid.kind(),
+            Self::Unavailable(away) => away.kind(),
+            Self::Query(error) => query_kind(error),
+        }
+    }
+
+    fn fields(&self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid(invalid) => invalid.fields(),
+            Self::TemplatesNotYet => vec![FieldError::new("/template_id", "is not supported yet")],
+            _ => Vec::new(),
+        }
+    }
+}
+
+respond_with_problem!(Error);

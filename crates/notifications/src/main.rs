@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    chassis::process::main::<notifications::Notifications>()
+}

@@ -1,0 +1,9 @@
+//! Messages as octets (RFC 5322, RFC 2045–2047). What can be in a header is typed: no value can
+//! begin another header or end the head.
+
+mod header;
+mod message;
+mod quoted;
+
+pub(crate) use message::ascii_domain;
+pub(crate) use message::{Bulk, Mail, Unsubscribe, build};

@@ -1,0 +1,59 @@
+//! Every path of this service.
+
+use actix_web::web::{Data, JsonConfig, ServiceConfig, get, post, put, resource};
+use chassis::InvalidInput;
+use utoipa::OpenApi;
+
+use crate::api::{internal, messages, senders, view};
+use crate::{AppState, Error};
+
+/// A page of recipients with their variables may be large; only services can send it.
+const MAX_PAGE: usize = 32 << 20;
+
+pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
+    let pages = JsonConfig::default()
+        .limit(MAX_PAGE)
+        .error_handler(|error, _| Error::from(InvalidInput::field("", error.to_string())).into());
+    app.app_data(state.clone())
+        .route("/api/v1/messages", get().to(messages::list))
+        .route("/api/v1/messages", post().to(messages::create))
+        .route("/api/v1/messages/retry", post().to(messages::retry))
+        .route("/api/v1/messages/{id}", get().to(messages::show))
+        .route("/api/v1/senders", get().to(senders::list))
+        .route("/v/{token}", get().to(view::show))
+        .route("/internal/campaigns/{id}", put().to(internal::put_campaign))
+        .service(
+            resource("/internal/campaigns/{id}/recipients")
+                .app_data(pages)
+                .route(post().to(internal::hand_over)),
+        )
+        .route(
+            "/internal/campaigns/{id}/complete",
+            post().to(internal::complete),
+        )
+        .route("/internal/campaigns/{id}/pause", post().to(internal::pause))
+        .route(
+            "/internal/campaigns/{id}/resume",
+            post().to(internal::resume),
+        )
+        .route(
+            "/internal/campaigns/{id}/cancel",
+            post().to(internal::cancel),
+        )
+        .route(
+            "/internal/campaigns/{id}/settlement",
+            get().to(internal::settlement),
+        )
+        .route("/internal/test-sends", post().to(internal::test_sends));
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(messages::list, messages::create, messages::show, messages::retry, senders::list),
+    tags((name = "notifications", description = "Messages and how they went"))
+)]
+struct Document;
+
+pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}

@@ -1,0 +1,83 @@
+//! The tables of this service. Unqualified: the pool's search path says whose they are.
+
+diesel::table! {
+    snapshots (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        body -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    campaigns (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        snapshot_id -> Uuid,
+        state -> Text,
+        ambiguous_policy -> Text,
+        complete -> Bool,
+        settled_at -> Nullable<Timestamptz>,
+        pending -> Int8,
+        accepted -> Int8,
+        rejected -> Int8,
+        suppressed -> Int8,
+        skipped -> Int8,
+        ambiguous -> Int8,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    messages (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        kind -> Text,
+        campaign_id -> Nullable<Uuid>,
+        lead_id -> Nullable<Uuid>,
+        snapshot_id -> Nullable<Uuid>,
+        address -> Text,
+        variables -> Nullable<Jsonb>,
+        state -> Text,
+        attempts -> Int4,
+        due_at -> Nullable<Timestamptz>,
+        lease -> Nullable<Uuid>,
+        reply_code -> Nullable<Int2>,
+        reply -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        exception -> Nullable<Text>,
+        settled_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    suppressed_addresses (workspace_id, address) {
+        workspace_id -> Uuid,
+        address -> Text,
+        reason -> Text,
+    }
+}
+
+diesel::table! {
+    withdrawn_leads (workspace_id, lead_id) {
+        workspace_id -> Uuid,
+        lead_id -> Uuid,
+        reason -> Text,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    workspaces (workspace_id) {
+        workspace_id -> Uuid,
+        name -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    messages,
+    campaigns,
+    suppressed_addresses,
+    withdrawn_leads
+);

@@ -1,0 +1,133 @@
+//! What this service needs to know.
+
+use std::time::Duration;
+
+use chassis::Service as _;
+use chassis::settings::{Base, Reader};
+use common::token::Keyring;
+use common::values::EmailAddress;
+use url::Url;
+
+use crate::Notifications;
+use crate::delivery::Sending;
+use crate::smtp::Timeouts;
+
+/// The settings of `notifications`; README.md names their keys.
+#[derive(Debug)]
+pub struct Settings {
+    pub base: Base,
+    pub(crate) leads_url: Url,
+    /// What links in mails begin with.
+    pub(crate) public_url: Url,
+    pub(crate) link_keys: Keyring,
+    pub(crate) sending: Sending,
+    /// The sender of transactional mail that names none.
+    pub(crate) from: EmailAddress,
+}
+
+impl Settings {
+    pub(crate) fn read(read: &mut Reader<'_>) -> Self {
+        let base = Base::read(read, Notifications::NAME, Notifications::PORT);
+        let mut link_keys = Keyring::new(read.secret("CLARION_LINK_SECRET"));
+        if let Some(old) = read.optional_secret("CLARION_LINK_SECRET_OLD") {
+            link_keys = link_keys.and_accept(old);
+        }
+        Self {
+            base,
+            leads_url: read.url("LEADS_URL"),
+            public_url: read.url("CLARION_PUBLIC_URL"),
+            link_keys,
+            sending: sending(read),
+            from: read.or("MAIL_FROM", default_from()),
+        }
+    }
+}
+
+fn sending(read: &mut Reader<'_>) -> Sending {
+    let connections = read.or("SMTP_CONNECTIONS", 16);
+    if !(1..=256).contains(&connections) {
+        read.refuse("SMTP_CONNECTIONS", "must be between 1 and 256");
+    }
+    let timeout_s = read.or("SMTP_TIMEOUT_SECONDS", 300.0);
+    if !(0.05..=3600.0).contains(&timeout_s) {
+        read.refuse("SMTP_TIMEOUT_SECONDS", "must be between 0.05 and 3600");
+    }
+    let retry_scale = read.or("SMTP_RETRY_SCALE", 1.0);
+    if !(0.0..=1.0).contains(&retry_scale) {
+        read.refuse("SMTP_RETRY_SCALE", "must be between 0 and 1");
+    }
+    // It may hold a password, so it may come from a file and is never printed.
+    let url = read.secret("SMTP_URL");
+    let server = url.expose().parse().unwrap_or_else(|why: String| {
+        if !url.expose().is_empty() {
+            read.refuse("SMTP_URL", why);
+        }
+        crate::smtp::SmtpServer::nowhere()
+    });
+    Sending {
+        server,
+        connections,
+        timeouts: Timeouts::scaled(
+            Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::from_secs(300)),
+        ),
+        retry_scale,
+    }
+}
+
+fn default_from() -> EmailAddress {
+    EmailAddress::parse("no-reply@clarion.localhost").expect("a constant address")
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::settings::Source;
+
+    use super::*;
+
+    fn usual() -> Source {
+        Source::default()
+            .with("DATABASE_URL", "postgres://x")
+            .with("IDENTITY_URL", "http://identity.test")
+            .with("LEADS_URL", "http://leads.test")
+            .with("CLARION_PUBLIC_URL", "https://clarion.test")
+            .with("CLARION_SERVICE_SECRET", "s")
+            .with("CLARION_LINK_SECRET", "l")
+            .with("SMTP_URL", "smtp://mail.test")
+    }
+
+    #[test]
+    fn the_defaults_are_good() {
+        let source = usual();
+        let mut read = source.reader();
+        let settings = Settings::read(&mut read);
+        let settings = read.finish(settings).expect("nothing is missing");
+        assert_eq!(settings.sending.connections, 16);
+        assert_eq!(settings.sending.timeouts.end, Duration::from_secs(600));
+    }
+
+    #[test]
+    fn every_bad_key_is_named_and_no_password_is_shown() {
+        let source = usual()
+            .with("SMTP_URL", "ftp://ada:hunter2@mail.test")
+            .with("SMTP_CONNECTIONS", "0")
+            .with("SMTP_RETRY_SCALE", "2")
+            .with("SMTP_TIMEOUT_SECONDS", "0")
+            .with("MAIL_FROM", "nobody");
+        let mut read = source.reader();
+        let settings = Settings::read(&mut read);
+        let text = read
+            .finish(settings)
+            .expect_err("five keys are bad")
+            .to_string();
+        for key in [
+            "SMTP_URL",
+            "SMTP_CONNECTIONS",
+            "SMTP_RETRY_SCALE",
+            "SMTP_TIMEOUT_SECONDS",
+            "MAIL_FROM",
+        ] {
+            assert!(text.contains(key), "{key} in {text}");
+        }
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}

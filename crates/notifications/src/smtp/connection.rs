@@ -1,0 +1,532 @@
+//! One connection to a mail server.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Buf, BytesMut};
+use common::values::Secret;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::reply::{Malformed, Reply};
+use super::server::{SmtpServer, Tls};
+use super::stream::Stream;
+use super::{Envelope, SmtpError};
+
+/// How long each step may take (RFC 5321 §4.5.3.2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    /// Greeting, EHLO, MAIL, RCPT.
+    pub(crate) command: Duration,
+    /// The 354 after DATA.
+    pub(crate) data: Duration,
+    /// Handing one block of the content to the network.
+    pub(crate) block: Duration,
+    /// The reply after the final dot.
+    pub(crate) end: Duration,
+}
+
+impl Timeouts {
+    /// The standard's values for `command` = 300 s, and the same proportions for less.
+    pub(crate) fn scaled(command: Duration) -> Self {
+        Self {
+            connect: command.min(Duration::from_secs(30)),
+            command,
+            data: command.mul_f64(0.4),
+            block: command.mul_f64(0.6),
+            end: command * 2,
+        }
+    }
+}
+
+/// Which step a reply answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Mail,
+    Rcpt,
+    Data,
+    /// After the final dot.
+    Content,
+}
+
+/// How handing over one message ended.
+#[derive(Debug)]
+pub(crate) enum Handed {
+    /// The server decided.
+    Answered(Stage, Reply),
+    /// The permit was refused: the content was not sent.
+    Forbidden,
+    /// This server cannot take this message at all.
+    Unsendable(&'static str),
+    /// The connection ended before the final dot was out: the server has no message.
+    Unsent(SmtpError),
+    /// The connection ended after it: nobody knows.
+    Unknown(SmtpError),
+}
+
+/// The ledger's word that the content may be sent. Asked once; the answer is remembered.
+pub(crate) trait Permit {
+    fn granted(&mut self) -> impl Future<Output = bool> + Send;
+}
+
+/// What the server offers.
+#[derive(Clone, Debug, Default)]
+struct Extensions {
+    pipelining: bool,
+    starttls: bool,
+    smtputf8: bool,
+    eight_bit: bool,
+    size: Option<usize>,
+    auth: Vec<String>,
+}
+
+/// A connection on which a message can be sent.
+pub(crate) struct Connection {
+    stream: Stream,
+    received: BytesMut,
+    offers: Extensions,
+    timeouts: Timeouts,
+    /// Messages handed over so far.
+    pub(crate) uses: u32,
+    /// A transaction may be open that the next message must end first.
+    unclean: bool,
+    broken: bool,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("offers", &self.offers)
+            .field("uses", &self.uses)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Connects, greets, and does what the server's settings ask for.
+    pub(crate) async fn open(server: &SmtpServer, timeouts: Timeouts) -> Result<Self, SmtpError> {
+        let address = (server.host.as_str(), server.port);
+        let socket = timeout(timeouts.connect, TcpStream::connect(address))
+            .await
+            .map_err(|_| SmtpError::TimedOut)?
+            .map_err(SmtpError::Connect)?;
+        socket.set_nodelay(true)?;
+        let name = hello_name(&socket);
+        let mut stream = Stream::Plain(socket);
+        if server.tls == Tls::Implicit {
+            stream = secure(stream, &server.host, true, timeouts.command).await?;
+        }
+        let mut connection = Self {
+            stream,
+            received: BytesMut::with_capacity(4096),
+            offers: Extensions::default(),
+            timeouts,
+            uses: 0,
+            unclean: false,
+            broken: false,
+        };
+        let greeting = connection.reply(timeouts.command).await?;
+        expect_positive("greeting", greeting)?;
+        connection.hello(&name).await?;
+        connection = connection.upgrade(server, &name).await?;
+        if let Some((user, password)) = &server.credentials {
+            connection.authenticate(user, password).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Whether it can carry another message.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.broken
+    }
+
+    /// EHLO, or HELO for a server that does not know it.
+    async fn hello(&mut self, name: &str) -> Result<(), SmtpError> {
+        self.write(format!("EHLO {name}\r\n").as_bytes()).await?;
+        let (reply, raw) = self.raw_reply(self.timeouts.command).await?;
+        self.offers = Extensions::default();
+        if reply.is_positive() {
+            self.offers = Extensions::read(&raw);
+            return Ok(());
+        }
+        let reply = self.command(&format!("HELO {name}\r\n")).await?;
+        expect_positive("EHLO", reply).map(drop)
+    }
+
+    async fn upgrade(mut self, server: &SmtpServer, name: &str) -> Result<Self, SmtpError> {
+        let wanted = matches!(server.tls, Tls::Opportunistic | Tls::Required);
+        if !wanted || (server.tls == Tls::Opportunistic && !self.offers.starttls) {
+            return Ok(self);
+        }
+        if !self.offers.starttls {
+            return Err(SmtpError::Missing("STARTTLS"));
+        }
+        let reply = self.command("STARTTLS\r\n").await?;
+        expect_positive("STARTTLS", reply)?;
+        // What came before the handshake was said by anybody (RFC 3207 §6).
+        if !self.received.is_empty() {
+            return Err(Malformed::Unasked.into());
+        }
+        let verified = server.tls == Tls::Required;
+        self.stream = secure(self.stream, &server.host, verified, self.timeouts.command).await?;
+        self.hello(name).await?;
+        Ok(self)
+    }
+
+    /// AUTH PLAIN (RFC 4616), or LOGIN where that is all there is.
+    async fn authenticate(&mut self, user: &str, password: &Secret) -> Result<(), SmtpError> {
+        let offers = |name: &str| self.offers.auth.iter().any(|offered| offered == name);
+        let password = password.expose();
+        if offers("PLAIN") {
+            let token = STANDARD.encode(format!("\0{user}\0{password}"));
+            let reply = self.command(&format!("AUTH PLAIN {token}\r\n")).await?;
+            return expect_positive("AUTH", reply).map(drop);
+        }
+        if !offers("LOGIN") {
+            return Err(SmtpError::Missing("AUTH PLAIN or LOGIN"));
+        }
+        let mut reply = self.command("AUTH LOGIN\r\n").await?;
+        for answer in [user, password] {
+            if reply.code != 334 {
+                return Err(SmtpError::Refused {
+                    step: "AUTH",
+                    reply,
+                });
+            }
+            reply = self
+                .command(&format!("{}\r\n", STANDARD.encode(answer)))
+                .await?;
+        }
+        expect_positive("AUTH", reply).map(drop)
+    }
+
+    /// Hands over one message. `content` ends with CRLF, its dots are not stuffed yet. The
+    /// commands run while `permit` is still being decided; only the content waits for it.
+    pub(crate) async fn hand_over(
+        &mut self,
+        envelope: &Envelope,
+        content: &[u8],
+        permit: &mut impl Permit,
+    ) -> Handed {
+        if envelope.needs_utf8() && !self.offers.smtputf8 {
+            return Handed::Unsendable("the mail server does not take international addresses");
+        }
+        if self
+            .offers
+            .size
+            .is_some_and(|size| size > 0 && content.len() > size)
+        {
+            return Handed::Unsendable("the mail server does not take messages of this size");
+        }
+        self.uses += 1;
+        match self.open_data(envelope, content.len()).await {
+            Ok(None) => {}
+            Ok(Some((stage, reply))) => {
+                self.broken |= reply.code == 421;
+                return Handed::Answered(stage, reply);
+            }
+            Err(error) => return self.break_off(Handed::Unsent(error)),
+        }
+        if !permit.granted().await {
+            // There is no way out of DATA but to finish it or to hang up.
+            return self.break_off(Handed::Forbidden);
+        }
+        self.send_content(content).await
+    }
+
+    fn break_off(&mut self, ended: Handed) -> Handed {
+        self.broken = true;
+        ended
+    }
+
+    /// MAIL, RCPT and DATA, in one flight where the server allows it (RFC 2920). None when the
+    /// server waits for the content.
+    async fn open_data(
+        &mut self,
+        envelope: &Envelope,
+        size: usize,
+    ) -> Result<Option<(Stage, Reply)>, SmtpError> {
+        let mail = self.mail_command(envelope, size);
+        let rcpt = format!("RCPT TO:<{}>\r\n", envelope.to());
+        let reset = std::mem::take(&mut self.unclean);
+        if !self.offers.pipelining {
+            return self.open_data_stepwise(reset, &mail, &rcpt).await;
+        }
+        let flight = [
+            if reset { "RSET\r\n" } else { "" },
+            &mail,
+            &rcpt,
+            "DATA\r\n",
+        ]
+        .concat();
+        self.write(flight.as_bytes()).await?;
+        if reset {
+            let reply = self.reply(self.timeouts.command).await?;
+            expect_positive("RSET", reply)?;
+        }
+        let mail = self.reply(self.timeouts.command).await?;
+        if mail.code == 421 {
+            return Ok(Some((Stage::Mail, mail)));
+        }
+        let rcpt = self.reply(self.timeouts.command).await?;
+        if rcpt.code == 421 {
+            return Ok(Some((Stage::Rcpt, rcpt)));
+        }
+        let data = self.reply(self.timeouts.data).await?;
+        let refused = [(Stage::Mail, mail), (Stage::Rcpt, rcpt)]
+            .into_iter()
+            .find(|(_, reply)| !reply.is_positive());
+        match (refused, data.code) {
+            (None, 354) => Ok(None),
+            (None, _) => Ok(Some(self.refused(Stage::Data, data)?)),
+            // The server wants content for nobody: end it with nothing (RFC 2920 §3.1).
+            (Some(refused), 354) => {
+                self.write(b".\r\n").await?;
+                self.reply(self.timeouts.end).await?;
+                Ok(Some(self.refused(refused.0, refused.1)?))
+            }
+            (Some(refused), _) => Ok(Some(self.refused(refused.0, refused.1)?)),
+        }
+    }
+
+    async fn open_data_stepwise(
+        &mut self,
+        reset: bool,
+        mail: &str,
+        rcpt: &str,
+    ) -> Result<Option<(Stage, Reply)>, SmtpError> {
+        if reset {
+            let reply = self.command("RSET\r\n").await?;
+            expect_positive("RSET", reply)?;
+        }
+        for (stage, command) in [(Stage::Mail, mail), (Stage::Rcpt, rcpt)] {
+            let reply = self.command(command).await?;
+            if !reply.is_positive() {
+                return Ok(Some(self.refused(stage, reply)?));
+            }
+        }
+        self.write(b"DATA\r\n").await?;
+        let data = self.reply(self.timeouts.data).await?;
+        match data.code {
+            354 => Ok(None),
+            _ => Ok(Some(self.refused(Stage::Data, data)?)),
+        }
+    }
+
+    /// A refusal of this message. An answer that is neither yes nor no is no SMTP.
+    fn refused(&mut self, stage: Stage, reply: Reply) -> Result<(Stage, Reply), SmtpError> {
+        if !reply.is_transient() && !reply.is_permanent() {
+            return Err(Malformed::Unasked.into());
+        }
+        self.unclean = true;
+        Ok((stage, reply))
+    }
+
+    fn mail_command(&self, envelope: &Envelope, size: usize) -> String {
+        let mut command = format!("MAIL FROM:<{}>", envelope.from());
+        if self.offers.size.is_some() {
+            command.push_str(&format!(" SIZE={size}"));
+        }
+        if envelope.needs_utf8() {
+            command.push_str(if self.offers.eight_bit {
+                " BODY=8BITMIME SMTPUTF8"
+            } else {
+                " SMTPUTF8"
+            });
+        }
+        command.push_str("\r\n");
+        command
+    }
+
+    async fn send_content(&mut self, content: &[u8]) -> Handed {
+        let stuffed = stuff(content);
+        let mut sent = 0;
+        while sent < stuffed.len() {
+            let block = timeout(self.timeouts.block, self.stream.write(&stuffed[sent..])).await;
+            let error = match block {
+                Ok(Ok(0)) => SmtpError::Closed,
+                Ok(Ok(count)) => {
+                    sent += count;
+                    continue;
+                }
+                Ok(Err(error)) => error.into(),
+                Err(_) => SmtpError::TimedOut,
+            };
+            // A socket took `sent` octets and the dot is not among them; what TLS has in its
+            // buffers cannot be told.
+            let ended = match self.stream.is_tls() {
+                true => Handed::Unknown(error),
+                false => Handed::Unsent(error),
+            };
+            return self.break_off(ended);
+        }
+        match self.end_of_content().await {
+            Ok(reply) => {
+                self.broken |= reply.code == 421;
+                Handed::Answered(Stage::Content, reply)
+            }
+            Err(error) => self.break_off(Handed::Unknown(error)),
+        }
+    }
+
+    async fn end_of_content(&mut self) -> Result<Reply, SmtpError> {
+        timeout(self.timeouts.block, self.stream.flush())
+            .await
+            .map_err(|_| SmtpError::TimedOut)??;
+        let reply = self.reply(self.timeouts.end).await?;
+        // 3xx here answers no question of ours.
+        if reply.code / 100 == 3 {
+            return Err(Malformed::Unasked.into());
+        }
+        Ok(reply)
+    }
+
+    /// Says goodbye without waiting for the answer.
+    pub(crate) async fn quit(mut self) {
+        const POLITE: Duration = Duration::from_millis(500);
+        let goodbye = async {
+            self.stream.write_all(b"QUIT\r\n").await?;
+            self.stream.shutdown().await
+        };
+        // Nothing is lost when the server is gone already.
+        timeout(POLITE, goodbye).await.ok();
+    }
+
+    async fn command(&mut self, command: &str) -> Result<Reply, SmtpError> {
+        self.write(command.as_bytes()).await?;
+        self.reply(self.timeouts.command).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), SmtpError> {
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        timeout(self.timeouts.command, written)
+            .await
+            .map_err(|_| SmtpError::TimedOut)??;
+        Ok(())
+    }
+
+    async fn reply(&mut self, patience: Duration) -> Result<Reply, SmtpError> {
+        Ok(self.raw_reply(patience).await?.0)
+    }
+
+    /// The next reply and its bytes. The patience is for the whole reply, so a server cannot hold
+    /// us by a byte now and then.
+    async fn raw_reply(&mut self, patience: Duration) -> Result<(Reply, BytesMut), SmtpError> {
+        let (stream, received) = (&mut self.stream, &mut self.received);
+        let arrival = async {
+            loop {
+                if let Some((reply, used)) = Reply::parse(received)? {
+                    let raw = BytesMut::from(&received[..used]);
+                    received.advance(used);
+                    return Ok((reply, raw));
+                }
+                if stream.read_buf(received).await? == 0 {
+                    return Err(SmtpError::Closed);
+                }
+            }
+        };
+        timeout(patience, arrival)
+            .await
+            .map_err(|_| SmtpError::TimedOut)?
+    }
+}
+
+impl Extensions {
+    fn read(raw: &[u8]) -> Self {
+        let mut offers = Self::default();
+        // The first line is the server's name.
+        for line in Reply::ehlo_keywords(raw).skip(1) {
+            let mut words = line.split(' ');
+            match words.next() {
+                Some("PIPELINING") => offers.pipelining = true,
+                Some("STARTTLS") => offers.starttls = true,
+                Some("SMTPUTF8") => offers.smtputf8 = true,
+                Some("8BITMIME") => offers.eight_bit = true,
+                Some("SIZE") => {
+                    offers.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0));
+                }
+                Some("AUTH") => offers.auth = words.map(str::to_owned).collect(),
+                _ => {}
+            }
+        }
+        offers
+    }
+}
+
+async fn secure(
+    stream: Stream,
+    host: &str,
+    verified: bool,
+    patience: Duration,
+) -> Result<Stream, SmtpError> {
+    timeout(patience, stream.secure(host, verified))
+        .await
+        .map_err(|_| SmtpError::TimedOut)?
+        .map_err(SmtpError::Connect)
+}
+
+fn expect_positive(step: &'static str, reply: Reply) -> Result<Reply, SmtpError> {
+    match reply.is_positive() {
+        true => Ok(reply),
+        false => Err(SmtpError::Refused { step, reply }),
+    }
+}
+
+/// We greet with our own address: it is always true and always allowed (RFC 5321 §4.1.3).
+fn hello_name(socket: &TcpStream) -> String {
+    match socket.local_addr().map(|address| address.ip()) {
+        Ok(std::net::IpAddr::V4(ip)) => format!("[{ip}]"),
+        Ok(std::net::IpAddr::V6(ip)) => format!("[IPv6:{ip}]"),
+        Err(_) => "localhost".into(),
+    }
+}
+
+/// The content with its dots stuffed (RFC 5321 §4.5.2) and the final dot.
+fn stuff(content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(content.len() + 64);
+    if content.first() == Some(&b'.') {
+        out.push(b'.');
+    }
+    let mut done = 0;
+    for at in memchr::memmem::find_iter(content, b"\n.") {
+        out.extend_from_slice(&content[done..=at]);
+        out.push(b'.');
+        done = at + 1;
+    }
+    out.extend_from_slice(&content[done..]);
+    if !out.ends_with(b"\r\n") {
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b".\r\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dots_are_stuffed_and_the_end_is_marked() {
+        assert_eq!(stuff(b"a\r\n"), b"a\r\n.\r\n");
+        assert_eq!(stuff(b".a\r\n.\r\n..b\r\n"), b"..a\r\n..\r\n...b\r\n.\r\n");
+        assert_eq!(stuff(b"a"), b"a\r\n.\r\n");
+        assert_eq!(stuff(b""), b"\r\n.\r\n");
+    }
+
+    #[test]
+    fn extensions_are_read_line_by_line() {
+        let offers = Extensions::read(
+            b"250-mail.example PIPELINING\r\n250-size 1000\r\n250-AUTH LOGIN PLAIN\r\n250 STARTTLS\r\n",
+        );
+        assert!(!offers.pipelining, "the first line is a name");
+        assert_eq!(offers.size, Some(1000));
+        assert_eq!(offers.auth, ["LOGIN", "PLAIN"]);
+        assert!(offers.starttls);
+    }
+}

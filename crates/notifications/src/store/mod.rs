@@ -1,0 +1,9 @@
+//! Queries. The moves of a message are all in `moves`: nothing else writes its state.
+
+pub(crate) mod campaigns;
+pub(crate) mod claims;
+pub(crate) mod handover;
+pub(crate) mod messages;
+pub(crate) mod moves;
+pub(crate) mod people;
+pub(crate) mod snapshots;

@@ -1,0 +1,141 @@
+//! What other services told about people and workspaces, and forgetting a person.
+
+use chrono::{DateTime, Utc};
+use common::dto::dispatch::Outcome;
+use common::ids::{LeadId, WorkspaceId};
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use uuid::Uuid;
+
+use super::campaigns::{self, Tally};
+use crate::domain::state::State;
+use crate::schema::{messages, suppressed_addresses, withdrawn_leads, workspaces};
+
+pub(crate) fn suppress(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    address: &str,
+    reason: &str,
+) -> QueryResult<()> {
+    diesel::insert_into(suppressed_addresses::table)
+        .values((
+            suppressed_addresses::workspace_id.eq(workspace.0),
+            suppressed_addresses::address.eq(address.to_lowercase()),
+            suppressed_addresses::reason.eq(reason),
+        ))
+        .on_conflict((
+            suppressed_addresses::workspace_id,
+            suppressed_addresses::address,
+        ))
+        .do_update()
+        .set(suppressed_addresses::reason.eq(excluded(suppressed_addresses::reason)))
+        .execute(conn)?;
+    Ok(())
+}
+
+pub(crate) fn unsuppress(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    address: &str,
+) -> QueryResult<()> {
+    diesel::delete(suppressed_addresses::table.find((workspace.0, address.to_lowercase())))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Remembers that a person withdrew; a deletion is never undone by an older unsubscription.
+pub(crate) fn withdraw(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    lead: LeadId,
+    reason: &str,
+    at: DateTime<Utc>,
+) -> QueryResult<()> {
+    let row = (
+        withdrawn_leads::workspace_id.eq(workspace.0),
+        withdrawn_leads::lead_id.eq(lead.0),
+        withdrawn_leads::reason.eq(reason),
+        withdrawn_leads::at.eq(at),
+    );
+    let insert = diesel::insert_into(withdrawn_leads::table).values(row);
+    let known = (withdrawn_leads::workspace_id, withdrawn_leads::lead_id);
+    let update = insert.on_conflict(known).do_update().set((
+        withdrawn_leads::reason.eq(excluded(withdrawn_leads::reason)),
+        withdrawn_leads::at.eq(excluded(withdrawn_leads::at)),
+    ));
+    diesel::query_dsl::methods::FilterDsl::filter(update, withdrawn_leads::reason.ne("deleted"))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// What stands in place of an address that was erased.
+const ERASED: &str = "erased";
+
+/// Forgets a person: what waits is skipped, what was sent keeps its outcome and loses address and
+/// data. Messages in work end as they end; they are not sent again.
+pub(crate) fn erase(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    lead: LeadId,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    withdraw(conn, workspace, lead, "deleted", now)?;
+    let theirs = messages::table
+        .filter(messages::workspace_id.eq(workspace.0))
+        .filter(messages::lead_id.eq(lead.0));
+    let waiting = theirs.filter(messages::state.eq(State::Pending.as_str()));
+    let mut skipped: Vec<Option<Uuid>> = diesel::update(waiting)
+        .set((
+            messages::state.eq(State::Skipped.as_str()),
+            messages::reason.eq("deleted"),
+            messages::due_at.eq(None::<DateTime<Utc>>),
+            messages::settled_at.eq(now),
+        ))
+        .returning(messages::campaign_id)
+        .get_results(conn)?;
+    diesel::update(theirs)
+        .set((
+            messages::address.eq(ERASED),
+            messages::variables.eq(None::<serde_json::Value>),
+            messages::reply.eq(None::<String>),
+        ))
+        .execute(conn)?;
+    // The order in which everybody locks campaigns.
+    skipped.sort();
+    for campaign in skipped.into_iter().flatten() {
+        let mut tally = Tally::default();
+        tally.moved(Outcome::Pending, Outcome::Skipped);
+        campaigns::count(conn, workspace.0, campaign, tally, now)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn name_workspace(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    name: &str,
+) -> QueryResult<()> {
+    diesel::insert_into(workspaces::table)
+        .values((
+            workspaces::workspace_id.eq(workspace.0),
+            workspaces::name.eq(name),
+        ))
+        .on_conflict(workspaces::workspace_id)
+        .do_update()
+        .set(workspaces::name.eq(excluded(workspaces::name)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The workspace's name, empty while nobody told it.
+pub(crate) fn workspace_name(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+) -> QueryResult<String> {
+    let name: Option<String> = workspaces::table
+        .find(workspace.0)
+        .select(workspaces::name)
+        .first(conn)
+        .optional()?;
+    Ok(name.unwrap_or_default())
+}
