@@ -3,7 +3,6 @@
 //! Whoever follows a link is sent on in any case: when the hit cannot be recorded, because the
 //! queue is full or the database away, the person goes on and the loss is counted and logged.
 
-use actix_web::http::Method;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, route};
 use chrono::{DateTime, Duration, Utc};
@@ -74,15 +73,11 @@ pub(crate) async fn open(
     if let Some(token) = state.open_token(Purpose::Open, &token) {
         state.record(HitKind::Open, &request, token).await;
     }
-    let mut response = HttpResponse::Ok();
-    response
+    HttpResponse::Ok()
         .content_type("image/gif")
         .insert_header(("cache-control", "no-store"))
-        .insert_header(("x-content-type-options", "nosniff"));
-    if request.method() == Method::HEAD {
-        return response.no_chunking(PIXEL.len() as u64).finish();
-    }
-    response.body(&PIXEL[..])
+        .insert_header(("x-content-type-options", "nosniff"))
+        .body(&PIXEL[..])
 }
 
 fn bad_link() -> HttpResponse {

@@ -1,1 +1,336 @@
+//! Links and pixels of mails, and whose hits they are.
 
+use chrono::Duration;
+use common::events::{EngagementKind, EngagementRecorded};
+use common::token::{Keyring, Purpose};
+use common::values::Secret;
+use common::{CampaignId, MessageId};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Jsonb;
+use testkit::Setup;
+
+use crate::support::{App, BROWSER, Mail, browse, count, engagement, figures, verdicts, visit};
+
+#[tokio::test]
+async fn a_click_is_recorded_and_sent_on() {
+    let app = App::start().await;
+    let mail = Mail::of(&app, CampaignId::new());
+    let answer = browse(&app, &mail.link(&app, 3)).await.assert_status(302);
+    assert_eq!(answer.header("location"), Some("https://shop.example/3"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    let row = format!(
+        "events WHERE type = 'click' AND workspace_id = '{}' AND campaign_id = '{}' AND lead_id = '{}'
+         AND message_id = '{}' AND link = 3 AND url = 'https://shop.example/3' AND verdict = 'human'
+         AND user_agent = '{BROWSER}' AND length(ip) = 24
+         AND properties = '{{\"head\": false, \"prefetch\": false, \"since_issue_ms\": 60000}}'",
+        mail.workspace, mail.campaign, mail.lead, mail.message
+    );
+    assert_eq!(count(&app, &row), 1);
+}
+
+#[tokio::test]
+async fn destinations_survive_byte_for_byte() {
+    let app = App::start().await;
+    let mail = Mail::of(&app, CampaignId::new());
+    for url in [
+        "https://a.example/p?x=1&y=%C3%A9&y=2#part|2",
+        "http://a.example",
+        "mailto:ada@example.com?subject=Hi%20there",
+    ] {
+        let path = format!("/c/{}", mail.token(&app, Purpose::Click, 0, url));
+        let answer = browse(&app, &path).await.assert_status(302);
+        assert_eq!(answer.header("location"), Some(url));
+    }
+}
+
+#[tokio::test]
+async fn a_bad_token_leads_nowhere_and_records_nothing() {
+    let app = App::start().await;
+    let mail = Mail::of(&app, CampaignId::new());
+    let good = mail.token(&app, Purpose::Click, 0, "https://shop.example/");
+    let foreign = Keyring::new(Secret::new("another installation's"));
+    let opened = app.links().open(Purpose::Click, &good).expect("it is ours");
+    let old = Mail {
+        made_at: app.clock.now() - Duration::days(731),
+        ..mail
+    };
+    let mut bent = good.clone();
+    bent.replace_range(40..41, if &good[40..41] == "A" { "B" } else { "A" });
+    for (why, token) in [
+        ("nonsense", "nonsense".to_owned()),
+        ("cut off", good[..good.len() - 4].to_owned()),
+        ("bent", bent),
+        ("foreign", foreign.seal(Purpose::Click, &opened)),
+        (
+            "an open's",
+            mail.token(&app, Purpose::Open, 0, "https://shop.example/"),
+        ),
+        (
+            "an unsubscribe's",
+            mail.token(&app, Purpose::Unsubscribe, 0, "https://shop.example/"),
+        ),
+        (
+            "too old",
+            old.token(&app, Purpose::Click, 0, "https://shop.example/"),
+        ),
+        (
+            "a script",
+            mail.token(&app, Purpose::Click, 0, "javascript:alert(1)"),
+        ),
+        (
+            "two headers",
+            mail.token(&app, Purpose::Click, 0, "https://a.example/\r\nx-a: b"),
+        ),
+    ] {
+        let answer = browse(&app, &format!("/c/{token}")).await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (404, None),
+            "{why}"
+        );
+        assert!(answer.text().contains("not valid"), "{why}");
+    }
+    assert_eq!(count(&app, "events"), 0);
+}
+
+#[tokio::test]
+async fn a_pixel_is_always_shown_and_only_a_good_one_recorded() {
+    let app = App::start().await;
+    let mail = Mail::of(&app, CampaignId::new());
+    let click = mail.token(&app, Purpose::Click, 0, "https://shop.example/");
+    for path in [
+        mail.pixel(&app),
+        "/o/nonsense.gif".into(),
+        format!("/o/{click}.gif"),
+    ] {
+        let answer = browse(&app, &path).await.assert_status(200);
+        assert_eq!(answer.header("content-type"), Some("image/gif"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.body.len(), 43);
+    }
+    assert_eq!(count(&app, "events"), 1);
+    assert_eq!(count(&app, "events WHERE type = 'open' AND url IS NULL"), 1);
+}
+
+#[tokio::test]
+async fn machines_are_recorded_as_what_they_are() {
+    let app = App::start().await;
+    let campaign = CampaignId::new();
+    let new = || Mail::of(&app, campaign);
+    let fresh = Mail {
+        made_at: app.clock.now() - Duration::seconds(1),
+        ..new()
+    };
+    browse(&app, &fresh.link(&app, 0)).await.assert_status(302);
+    visit(&app, &new().link(&app, 0), "BarracudaCentral/2.0")
+        .await
+        .assert_status(302);
+    visit(&app, &new().pixel(&app), "Mozilla/5.0")
+        .await
+        .assert_status(200);
+    visit(&app, &new().link(&app, 0), "")
+        .await
+        .assert_status(302);
+    let head = app
+        .anonymous()
+        .head(new().link(&app, 0))
+        .header("user-agent", BROWSER)
+        .send()
+        .await;
+    assert_eq!(head.header("location"), Some("https://shop.example/0"));
+    let pixel = app
+        .anonymous()
+        .head(new().pixel(&app))
+        .header("user-agent", BROWSER)
+        .send()
+        .await;
+    assert_eq!(
+        (pixel.status, pixel.header("content-length")),
+        (200, Some("43"))
+    );
+    for (name, value) in [
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+    ] {
+        let path = new().link(&app, 0);
+        let request = app
+            .anonymous()
+            .get(path)
+            .header("user-agent", BROWSER)
+            .header(name, value);
+        request.send().await.assert_status(302);
+    }
+    for (reason, verdict, times) in [
+        ("too_fast", "scanner", 1),
+        ("known_scanner", "scanner", 1),
+        ("apple_mail_privacy", "prefetch", 1),
+        ("no_user_agent", "bot", 1),
+        ("head_request", "scanner", 2),
+        ("prefetch_header", "prefetch", 3),
+    ] {
+        let rows = format!(
+            "events WHERE verdict = '{verdict}' AND reasons = '{{{reason}}}' AND rules_version = 1"
+        );
+        assert_eq!(count(&app, &rows), times, "{reason}");
+    }
+    let report = engagement(&app, campaign).await;
+    assert_eq!(figures(report.clicks), (0, 7, 0));
+    assert_eq!(figures(report.opens), (0, 2, 0));
+    assert!(
+        app.events().is_empty(),
+        "no machine's hit is told to others"
+    );
+}
+
+#[tokio::test]
+async fn an_open_by_an_image_proxy_is_a_persons() {
+    let app = App::start().await;
+    let mail = Mail::of(&app, CampaignId::new());
+    let proxy =
+        "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)";
+    visit(&app, &mail.pixel(&app), proxy)
+        .await
+        .assert_status(200);
+    assert_eq!(
+        figures(engagement(&app, mail.campaign).await.opens),
+        (1, 0, 1)
+    );
+    assert_eq!(verdicts(&app)[0].reasons, ["image_proxy"]);
+}
+
+#[tokio::test]
+async fn several_links_at_once_turn_earlier_clicks_into_a_scanners() {
+    let app = App::start().await;
+    let campaign = CampaignId::new();
+    let (scanned, read) = (Mail::of(&app, campaign), Mail::of(&app, campaign));
+    browse(&app, &scanned.link(&app, 0))
+        .await
+        .assert_status(302);
+    browse(&app, &read.link(&app, 0)).await.assert_status(302);
+    assert_eq!(figures(engagement(&app, campaign).await.clicks), (2, 0, 2));
+    app.clock.advance(Duration::milliseconds(400));
+    browse(&app, &scanned.link(&app, 1))
+        .await
+        .assert_status(302);
+    app.clock.advance(Duration::milliseconds(400));
+    browse(&app, &scanned.link(&app, 2))
+        .await
+        .assert_status(302);
+    browse(&app, &read.link(&app, 0)).await.assert_status(302);
+    app.clock.advance(Duration::seconds(5));
+    browse(&app, &scanned.link(&app, 1))
+        .await
+        .assert_status(302);
+
+    let report = engagement(&app, campaign).await;
+    assert_eq!(figures(report.clicks), (3, 3, 2), "{:?}", verdicts(&app));
+    let burst = "events WHERE verdict = 'scanner' AND reasons = '{link_burst}'";
+    assert_eq!(count(&app, burst), 3);
+}
+
+#[tokio::test]
+async fn a_burst_is_found_across_replicas() {
+    let app = App::start().await;
+    let replica = Setup::default().beside(&app).start().await;
+    let mails: Vec<_> = (0..20).map(|_| Mail::of(&app, CampaignId::new())).collect();
+    let hits = mails
+        .iter()
+        .flat_map(|mail| [(&app, mail, 0), (&replica, mail, 1)]);
+    let hits = hits.map(|(app, mail, link)| async move {
+        browse(app, &mail.link(app, link)).await.assert_status(302)
+    });
+    futures::future::join_all(hits).await;
+    assert_eq!(count(&app, "events WHERE reasons = '{link_burst}'"), 40);
+}
+
+#[derive(QueryableByName)]
+struct Told {
+    #[diesel(sql_type = Jsonb)]
+    data: serde_json::Value,
+}
+
+#[tokio::test]
+async fn what_people_did_is_told_to_the_other_services() {
+    let app = App::start().await;
+    let mail = Mail::of(&app, CampaignId::new());
+    browse(&app, &mail.pixel(&app)).await;
+    browse(&app, &mail.link(&app, 0)).await;
+    assert_eq!(app.events(), ["engagement.recorded", "engagement.recorded"]);
+    let told: Vec<Told> = sql_query("SELECT data FROM outbox ORDER BY seq")
+        .load(&mut app.connect())
+        .expect("the outbox can be read");
+    let told = told.into_iter().flat_map(|row| {
+        let event: EngagementRecorded = serde_json::from_value(row.data).expect("an engagement");
+        event.items
+    });
+    let told: Vec<_> = told
+        .map(|item| (item.lead_id, item.campaign_id, item.kind))
+        .collect();
+    let campaign = Some(mail.campaign);
+    assert_eq!(
+        told,
+        [
+            (mail.lead, campaign, EngagementKind::Open),
+            (mail.lead, campaign, EngagementKind::Click)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_test_mails_hits_belong_to_no_campaign() {
+    let app = App::start().await;
+    let token = common::token::MailToken {
+        workspace_id: app.workspace,
+        campaign_id: None,
+        lead_id: None,
+        message_id: MessageId::new(),
+        issued_at: app.clock.now() - Duration::minutes(1),
+        link: 0,
+        url: "https://shop.example/".into(),
+    };
+    let path = format!("/c/{}", app.links().seal(Purpose::Click, &token));
+    browse(&app, &path).await.assert_status(302);
+    assert_eq!(
+        count(&app, "events WHERE campaign_id IS NULL AND lead_id IS NULL"),
+        1
+    );
+    assert!(app.events().is_empty());
+}
+
+#[tokio::test]
+async fn addresses_are_kept_as_the_operator_says() {
+    for (policy, kept) in [
+        ("full", "ip = '203.0.113.9'"),
+        ("drop", "ip IS NULL"),
+        ("hash", "ip ~ '^[0-9a-f]{24}$'"),
+    ] {
+        let app: App = Setup::default()
+            .with("ANALYTICS_ADDRESSES", policy)
+            .start()
+            .await;
+        let mail = Mail::of(&app, CampaignId::new());
+        let request = app
+            .anonymous()
+            .get(mail.pixel(&app))
+            .header("user-agent", BROWSER);
+        request
+            .header("x-forwarded-for", "10.0.0.1, 203.0.113.9")
+            .send()
+            .await;
+        assert_eq!(count(&app, &format!("events WHERE {kept}")), 1, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_secret_still_opens_the_links_of_old_mails() {
+    let app: App = Setup::default()
+        .with("CLARION_LINK_SECRET", "the new one")
+        .with("CLARION_LINK_SECRET_OLD", "links of the tests")
+        .start()
+        .await;
+    let mail = Mail::of(&app, CampaignId::new());
+    browse(&app, &mail.link(&app, 0)).await.assert_status(302);
+}

@@ -1,1 +1,105 @@
+//! What the service does by itself.
 
+use std::time::{Duration as Elapsed, Instant};
+
+use analytics::jobs::maintain::{drop_old, maintain, make_ahead};
+use chrono::Duration;
+use common::EventId;
+use serde_json::json;
+
+use crate::support::{App, count, events, sent};
+
+fn day(app: &App, ahead: i64) -> String {
+    let day = app.clock.now() + Duration::days(ahead);
+    format!("events_{}", day.format("%Y%m%d"))
+}
+
+#[tokio::test]
+async fn partitions_exist_a_week_ahead() {
+    let app = App::start().await;
+    for ahead in -1..=7 {
+        assert_eq!(count(&app, &day(&app, ahead)), 0);
+    }
+    sent(&app, events(3, "view")).await;
+    app.clock.advance(Duration::days(7));
+    sent(&app, events(2, "view")).await;
+    assert_eq!(
+        (count(&app, &day(&app, -7)), count(&app, &day(&app, 0))),
+        (3, 2)
+    );
+}
+
+#[tokio::test]
+async fn an_event_without_a_partition_is_kept_and_moved_when_there_is_one() {
+    let app = App::start().await;
+    app.clock.advance(Duration::days(20));
+    sent(&app, events(5, "view")).await;
+    assert_eq!(count(&app, "events_default"), 5);
+    let mut conn = app.connect();
+    make_ahead(&mut conn, app.clock.now()).expect("partitions are made");
+    assert_eq!(
+        (count(&app, "events_default"), count(&app, &day(&app, 0))),
+        (0, 5)
+    );
+    make_ahead(&mut conn, app.clock.now()).expect("nothing is left to do");
+    assert_eq!(count(&app, "events"), 5);
+}
+
+#[tokio::test]
+async fn days_past_their_retention_are_dropped() {
+    let app = App::start().await;
+    sent(&app, events(4, "view")).await;
+    app.clock.advance(Duration::days(3));
+    sent(&app, events(1, "view")).await;
+    let mut conn = app.connect();
+    assert_eq!(
+        drop_old(&mut conn, app.clock.now(), 0),
+        Ok(0),
+        "0 keeps all"
+    );
+    assert_eq!(
+        drop_old(&mut conn, app.clock.now(), 3),
+        Ok(1),
+        "the day before the first"
+    );
+    assert_eq!(count(&app, "events"), 5);
+    assert_eq!(drop_old(&mut conn, app.clock.now(), 2), Ok(1));
+    assert_eq!(count(&app, "events"), 1);
+}
+
+#[tokio::test]
+async fn ids_and_batches_are_forgotten_after_their_time() {
+    let app = App::start().await;
+    let event = json!({ "id": EventId::new(), "type": "view" });
+    assert_eq!(sent(&app, event.clone()).await, (1, 0, 0));
+    let mut conn = app.connect();
+    let mut upkeep = |days: i64| {
+        app.clock.advance(Duration::days(days));
+        maintain(&mut conn, app.clock.now(), 730).expect("upkeep succeeds");
+    };
+    upkeep(0);
+    assert_eq!(
+        (count(&app, "event_ids"), count(&app, "ingest_batches")),
+        (1, 1)
+    );
+    upkeep(6);
+    assert_eq!(
+        (count(&app, "event_ids"), count(&app, "ingest_batches")),
+        (1, 0)
+    );
+    upkeep(2);
+    assert_eq!(count(&app, "event_ids"), 0);
+}
+
+#[tokio::test]
+async fn it_stops_at_once_when_nothing_is_in_hand() {
+    let mut app = App::start().await;
+    sent(&app, events(1, "view")).await;
+    let started = Instant::now();
+    app.stop();
+    assert!(
+        started.elapsed() < Elapsed::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+}
