@@ -1,16 +1,17 @@
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::context::Context;
 use crate::engine::{self, Engine, mark};
 use crate::html::{self, Piece, Unreadable};
-use crate::limits::{GMAIL_CLIPS_AT, MAX_LINE_SOURCE, MAX_OUTPUT, MAX_SOURCE};
+use crate::limits::{GMAIL_CLIPS_AT, MAX_LINE_SOURCE, MAX_OUTPUT, MAX_PROBLEMS, MAX_SOURCE};
 use crate::links::{self, Link, Marked};
 use crate::problem::{Fault, Field, Problem};
 use crate::source::{Format, Parts};
 use crate::tags::{Hidden, Revealed};
 use crate::variables::{Need, Usage};
-use crate::{markdown, mjml, text};
+use crate::{entities, markdown, mjml, text};
 
 /// The content of a mail, checked and ready to be rendered for many recipients.
 ///
@@ -158,11 +159,9 @@ impl Work {
                 self.compiled.written.insert(field, written);
             }
             Err(faults) => {
-                self.problems.extend(
-                    faults
-                        .into_iter()
-                        .map(|fault| fault.in_field(field, source)),
-                );
+                let faults = faults.into_iter().take(MAX_PROBLEMS);
+                self.problems
+                    .extend(faults.map(|fault| fault.in_field(field, source)));
             }
         }
     }
@@ -227,7 +226,9 @@ impl Work {
     fn html(&mut self, format: Format, hidden: &Hidden<'_>, with_text: bool) {
         let outcome = self.convert(format, hidden).and_then(|html| {
             let built = self.finish(format, hidden, &html, with_text);
-            built.map_err(|Unreadable| Fault::nowhere("html_unreadable", "the HTML cannot be read"))
+            built.map_err(|Unreadable| {
+                Fault::nowhere("html_unreadable", "the HTML is nested too deeply")
+            })
         });
         if let Err(fault) = outcome {
             self.problems
@@ -236,9 +237,9 @@ impl Work {
     }
 
     fn warn(&mut self, hidden: &Hidden<'_>, faults: impl IntoIterator<Item = Fault>) {
-        let problems = faults
-            .into_iter()
-            .map(|fault| fault.in_field(Field::Body, hidden.source()));
+        let room = MAX_PROBLEMS.saturating_sub(self.compiled.warnings.len());
+        let faults = faults.into_iter().take(room);
+        let problems = faults.map(|fault| fault.in_field(Field::Body, hidden.source()));
         self.compiled.warnings.extend(problems);
     }
 
@@ -276,7 +277,8 @@ impl Work {
         html: &str,
         with_text: bool,
     ) -> Result<(), Unreadable> {
-        let marked = links::mark_html(html, hidden, |range| place(format, hidden, html, range))?;
+        let places = Places::new(format, hidden, html);
+        let marked = links::mark_html(html, hidden, |range| places.find(range))?;
         let mut kind = match is_fixed(html, hidden)? {
             true => Html::Fixed,
             false => Html::Free,
@@ -367,18 +369,35 @@ fn dropped(hidden: &Hidden<'_>, html: &str) -> Vec<Fault> {
         .collect()
 }
 
-/// Where in the user's source a piece of the HTML was written. Converted HTML
-/// does not tell, so the piece is looked for.
-fn place(format: Format, hidden: &Hidden<'_>, html: &str, range: &Range<usize>) -> Option<usize> {
-    match format {
-        Format::Html => Some(hidden.origin(range.start)),
-        _ => {
-            let value = &html[range.clone()];
-            let decoded = crate::entities::decode_attribute(value);
-            let source = hidden.source();
-            Some(value)
-                .filter(|value| !value.is_empty())
-                .and_then(|value| source.find(value).or_else(|| source.find(decoded.as_ref())))
+/// Where in the user's source a piece of the HTML was written.
+struct Places<'h> {
+    format: Format,
+    hidden: &'h Hidden<'h>,
+    html: &'h str,
+    /// Searches that are left: each may read the whole source.
+    searches: Cell<usize>,
+}
+
+impl<'h> Places<'h> {
+    fn new(format: Format, hidden: &'h Hidden<'h>, html: &'h str) -> Self {
+        Self {
+            format,
+            hidden,
+            html,
+            searches: Cell::new(200),
         }
+    }
+
+    /// Converted HTML does not tell where it came from, so the piece is looked for.
+    fn find(&self, range: &Range<usize>) -> Option<usize> {
+        if self.format == Format::Html {
+            return Some(self.hidden.origin(range.start));
+        }
+        self.searches.set(self.searches.get().checked_sub(1)?);
+        let value = Some(&self.html[range.clone()]).filter(|value| !value.is_empty())?;
+        let source = self.hidden.source();
+        source
+            .find(value)
+            .or_else(|| source.find(entities::decode_attribute(value).as_ref()))
     }
 }

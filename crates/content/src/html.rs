@@ -1,15 +1,22 @@
 //! Finds places in HTML. It never writes HTML: edits are spliced into the
 //! original bytes, so that whatever is not edited stays byte for byte.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
 use lol_html::html_content::{Element, TextType};
-use lol_html::{HtmlRewriter, Settings, doc_comments, doc_text, element, end_tag};
+use lol_html::{
+    ElementContentHandlers, HtmlRewriter, Selector, Settings, doc_comments, doc_text, element,
+    end_tag,
+};
 
-/// The HTML needed more memory to read than it is given. No real mail does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use crate::limits::MAX_HTML_DEPTH;
+
+/// The HTML nests too deeply to be read in bounded time. No real mail does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the HTML is nested too deeply")]
 pub(crate) struct Unreadable;
 
 /// A `href` of an `a` or an `area`.
@@ -31,14 +38,36 @@ pub(crate) enum Piece {
     Enclosed(String),
 }
 
-fn read(html: &str, settings: Settings<'_, '_>) -> Result<(), Unreadable> {
-    let settings = Settings {
-        strict: false,
-        ..settings
-    };
+/// Reads a document. Its depth is bounded, because an end tag that fits no open
+/// element is looked for among all of them: a deep document with many such tags
+/// would take hours.
+fn read<'h>(html: &str, mut settings: Settings<'h, '_>) -> Result<(), Unreadable> {
+    settings.strict = false;
+    settings.element_content_handlers.push(depth_limit());
     let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
     rewriter.write(html.as_bytes()).map_err(|_| Unreadable)?;
     rewriter.end().map_err(|_| Unreadable)
+}
+
+fn depth_limit<'h, 's>() -> (Cow<'s, Selector>, ElementContentHandlers<'h>) {
+    let depth = Rc::new(Cell::new(0));
+    element!("*", move |tag| {
+        let outside = depth.get();
+        if let Some(handlers) = tag.end_tag_handlers() {
+            depth.set(outside + 1);
+            let depth = Rc::clone(&depth);
+            // Elements inside that were never closed are closed with this one.
+            handlers.push(end_tag!(move |_| {
+                depth.set(outside);
+                Ok(())
+            }));
+        }
+        if outside >= MAX_HTML_DEPTH {
+            Err(Box::new(Unreadable))
+        } else {
+            Ok(())
+        }
+    })
 }
 
 /// The links of a document, in order.
@@ -251,6 +280,17 @@ mod tests {
         let html = "<A HREF='x&amp;y'>é</A><area href=z><link href=no><!-- <a href=no> -->\
                     <style><a href=no></style><a name=no><a class=\"b\" href = \"w\" href=\"no\">";
         assert_eq!(values(html), ["x&amp;y", "z", "w"]);
+    }
+
+    #[test]
+    fn a_deep_document_is_refused_but_one_without_end_tags_inside_others_is_not() {
+        assert_eq!(hrefs(&"<b>".repeat(MAX_HTML_DEPTH + 1)), Err(Unreadable));
+        assert_eq!(hrefs(&"<b>".repeat(MAX_HTML_DEPTH)), Ok(vec![]));
+        assert_eq!(
+            hrefs(&"<ul><li>a<li>b</ul>".repeat(MAX_HTML_DEPTH)),
+            Ok(vec![])
+        );
+        assert_eq!(hrefs(&"<br><img>".repeat(MAX_HTML_DEPTH)), Ok(vec![]));
     }
 
     #[test]

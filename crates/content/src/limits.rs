@@ -74,5 +74,11 @@ pub const MAX_ELEMENTS: usize = 5_000;
 /// Attributes on one MJML element; `mj-attributes` applies them to every other.
 pub const MAX_ATTRIBUTES: usize = 100;
 
+/// How deep HTML elements may nest; an element that is never closed counts.
+pub const MAX_HTML_DEPTH: usize = 1_000;
+
+/// Problems, and warnings, that are named for one part; nobody reads more.
+pub const MAX_PROBLEMS: usize = 100;
+
 /// Gmail cuts a mail that is longer than this and hides what follows.
 pub const GMAIL_CLIPS_AT: usize = 102 * 1024;

@@ -1,11 +1,12 @@
 //! Links: found when a mail is compiled, rewritten when it is rendered.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::engine::{is_whole, mark};
 use crate::entities;
 use crate::html::{self, Unreadable};
-use crate::problem::{Fault, line_column};
+use crate::problem::{Fault, Lines};
 use crate::tags::Hidden;
 
 /// A link that is the same for every recipient.
@@ -19,7 +20,7 @@ pub struct Link {
 
 /// The HTML of a mail cannot be read as HTML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the HTML cannot be read")]
+#[error("the HTML is nested too deeply")]
 pub struct UnreadableHtml;
 
 impl From<Unreadable> for UnreadableHtml {
@@ -66,8 +67,10 @@ pub(crate) fn rewrite_at(html: &str, desk: &mut Desk<'_>) -> Result<String, Unre
 pub(crate) struct Desk<'f> {
     reserved: Vec<&'f str>,
     rewrite: Option<&'f mut Rewrite<'f>>,
+    /// Destinations that were asked about.
+    count: usize,
     /// What was decided, by destination.
-    decided: Vec<(String, Option<String>)>,
+    decided: HashMap<String, Option<String>>,
 }
 
 impl<'f> Desk<'f> {
@@ -75,7 +78,8 @@ impl<'f> Desk<'f> {
         Self {
             reserved,
             rewrite,
-            decided: Vec::new(),
+            count: 0,
+            decided: HashMap::new(),
         }
     }
 
@@ -89,8 +93,8 @@ impl<'f> Desk<'f> {
 
     /// What takes the place of a link in text: the same as in the HTML part, where it is there too.
     pub(crate) fn text(&mut self, url: &str) -> Option<String> {
-        match self.decided.iter().find(|decided| decided.0 == url) {
-            Some((_, decision)) => decision.clone(),
+        match self.decided.get(url) {
+            Some(decision) => decision.clone(),
             None => self.decide(url),
         }
     }
@@ -106,8 +110,11 @@ impl<'f> Desk<'f> {
         {
             return None;
         }
-        let decision = rewrite(url, self.decided.len());
-        self.decided.push((url.to_owned(), decision.clone()));
+        let decision = rewrite(url, self.count);
+        self.count += 1;
+        self.decided
+            .entry(url.to_owned())
+            .or_insert_with(|| decision.clone());
         decision
     }
 }
@@ -135,21 +142,24 @@ pub(crate) fn mark_html(
     place: impl Fn(&Range<usize>) -> Option<usize>,
 ) -> Result<Marked, Unreadable> {
     let mut marked = Marked::default();
+    let lines = Lines::of(hidden.source());
     for href in html::hrefs(html)? {
         let value = &html[href.range.clone()];
         let is_static = hidden.next_word(value).is_none();
         let url = entities::decode_attribute(value);
         let url = url.trim_matches(|letter: char| letter.is_ascii_whitespace());
         if is_static && !is_web(url) {
-            marked.warnings.extend(doubt(url).map(|message| Fault {
-                at: place(&href.range),
+            let at = place(&href.range);
+            let doubt = doubt(url).map(|message| Fault {
+                at,
                 code: "link_without_scheme",
                 message,
-            }));
+            });
+            marked.warnings.extend(doubt);
             continue;
         }
         if is_static {
-            let line = place(&href.range).map(|at| line_column(hidden.source(), at).0);
+            let line = place(&href.range).map(|at| lines.line(at));
             marked.links.push(Link {
                 url: url.to_owned(),
                 line,
@@ -163,23 +173,26 @@ pub(crate) fn mark_html(
 /// Marks the addresses in a plain-text template.
 pub(crate) fn mark_text(hidden: &Hidden<'_>) -> Marked {
     let (text, mut at, mut marked) = (hidden.text.as_str(), 0, Marked::default());
+    let lines = Lines::of(hidden.source());
     while let Some(found) = text[at..].find("http") {
         let start = at + found;
-        let end = start + address_length(&text[start..], hidden);
-        let url = &text[start..end];
+        at = start + 4;
+        if !is_web(&text[start..]) {
+            continue;
+        }
+        let url = address(&text[start..], hidden);
         if !is_web(url) {
-            at = start + 4;
             continue;
         }
         if hidden.next_word(url).is_none() {
-            let line = Some(line_column(hidden.source(), hidden.origin(start)).0);
+            let line = Some(lines.line(hidden.origin(start)));
             marked.links.push(Link {
                 url: url.to_owned(),
                 line,
             });
         }
-        marked.edits.push((start..end, enclosed(url)));
-        at = end;
+        at = start + url.len();
+        marked.edits.push((start..at, enclosed(url)));
     }
     marked
 }
@@ -188,13 +201,21 @@ fn enclosed(value: &str) -> String {
     format!("{}{value}{}", mark::LINK, mark::LINK_END)
 }
 
-/// How far an address in text reaches: to white space or a bracket, without the
-/// punctuation of the sentence around it.
-fn address_length(text: &str, hidden: &Hidden<'_>) -> usize {
+/// A longer run of letters is no address that a person wrote.
+const MAX_ADDRESS: usize = 2_048;
+
+/// The address that `text` begins with: up to white space or a bracket, without
+/// the punctuation of the sentence around it.
+fn address<'t>(text: &'t str, hidden: &Hidden<'_>) -> &'t str {
     let stops = |letter: char| {
         letter.is_whitespace() || letter.is_control() || matches!(letter, '<' | '>' | '"')
     };
-    let mut url = &text[..text.find(stops).unwrap_or(text.len())];
+    let reach = &text[..text.floor_char_boundary(MAX_ADDRESS)];
+    let mut url = match reach.find(stops) {
+        Some(end) => &reach[..end],
+        None if reach.len() < text.len() => "",
+        None => reach,
+    };
     if hidden.has_silent(url) && !is_whole(&hidden.reveal(url).source) {
         url = &url[..hidden.first_silent(url).unwrap_or(url.len())];
     }
@@ -210,7 +231,7 @@ fn address_length(text: &str, hidden: &Hidden<'_>) -> usize {
         }
         url = &url[..url.len() - last.len_utf8()];
     }
-    url.len()
+    url
 }
 
 /// Why a static destination that is not on the web will not work from a mail.

@@ -67,8 +67,8 @@ fn comments_as_tags(html: &str, hidden: &Hidden<'_>) -> String {
     while let Some(at) = rest.find("<!--") {
         result.push_str(&rest[..at]);
         let inside = &rest[at + 4..];
-        match hidden.next_word(inside) {
-            Some((word, _)) if word.start == 0 && inside[word.end..].starts_with("-->") => {
+        match hidden.word_at_start(inside) {
+            Some(word) if inside[word.end..].starts_with("-->") => {
                 result.push_str(&inside[..word.end]);
                 rest = &inside[word.end + 3..];
             }

@@ -1,3 +1,4 @@
+use htmlparser::{ElementEnd, Token, Tokenizer};
 use mrml::prelude::parser::{Error, WarningKind};
 use mrml::prelude::render::RenderOptions;
 
@@ -81,52 +82,87 @@ fn offset(text: &str, row: usize, column: usize) -> usize {
 
 /// Refuses what would exhaust the stack or the memory of the recursive parser
 /// and of the renderer, and finds tags that MJML does not know, which it would
-/// pass on as HTML that no client shows.
+/// pass on as HTML that no client shows. Reads the tokens that the parser reads,
+/// so nothing can hide from it.
 fn measure(hidden: &Hidden<'_>) -> Result<Vec<Fault>, Fault> {
-    let text = hidden.text.as_str();
-    let (mut at, mut depth, mut elements) = (0, 0_usize, 0_usize);
-    let (mut unknown, mut open) = (Vec::new(), Vec::new());
-    while let Some(next) = text[at..].find('<') {
-        at += next;
-        let rest = &text[at..];
-        if let Some(comment) = rest.strip_prefix("<!--") {
-            at += 4 + comment.find("-->").unwrap_or(comment.len());
-        } else if rest.starts_with("</") {
-            depth = depth.saturating_sub(1);
-            close(&mut open, name_of(&rest[2..]), hidden.origin(at))?;
-            at += 2;
-        } else if rest[1..].starts_with(|letter: char| letter.is_ascii_alphabetic()) {
-            let tag = StartTag::read(rest);
-            elements += 1;
-            depth += usize::from(!tag.is_empty);
-            let origin = hidden.origin(at);
-            within(depth, MAX_ELEMENT_DEPTH, "nested elements", origin)?;
-            within(elements, MAX_ELEMENTS, "elements", origin)?;
-            within(
-                tag.attributes,
-                MAX_ATTRIBUTES,
-                "attributes on one element",
-                origin,
-            )?;
-            if tag.name.starts_with("mj-") && !KNOWN.contains(&tag.name) {
-                let message = format!("MJML does not know `{}`", tag.name);
-                unknown.push(Fault::at(origin, "mjml_unknown_tag", message));
+    let mut measure = Measure::default();
+    for token in Tokenizer::from(hidden.text.as_str()).map_while(Result::ok) {
+        measure.take(token, |at| hidden.origin(at))?;
+    }
+    match measure.open.pop() {
+        Some((name, at)) => Err(invalid(at, format!("`{name}` is not closed"))),
+        None => Ok(measure.unknown),
+    }
+}
+
+#[derive(Default)]
+struct Measure<'t> {
+    depth: usize,
+    elements: usize,
+    attributes: usize,
+    /// The start tag being read, and where it begins.
+    tag: (&'t str, usize),
+    /// MJML elements that are open.
+    open: Vec<(&'t str, usize)>,
+    unknown: Vec<Fault>,
+}
+
+impl<'t> Measure<'t> {
+    fn take(&mut self, token: Token<'t>, origin: impl Fn(usize) -> usize) -> Result<(), Fault> {
+        match token {
+            Token::ElementStart { local, span, .. } => {
+                self.tag = (local.as_str(), origin(span.start()));
+                self.elements += 1;
+                self.attributes = 0;
+                within(self.elements, MAX_ELEMENTS, "elements", self.tag.1)
             }
-            if !tag.is_empty && is_mjml(tag.name) {
-                open.push((tag.name, origin));
+            Token::Attribute { .. } => {
+                self.attributes += 1;
+                within(
+                    self.attributes,
+                    MAX_ATTRIBUTES,
+                    "attributes on one element",
+                    self.tag.1,
+                )
             }
-            at += tag.length;
-        } else {
-            at += 1;
+            Token::ElementEnd { end, span } => match end {
+                ElementEnd::Close(_, local) => self.close(local.as_str(), origin(span.start())),
+                ElementEnd::Open => self.begin(true),
+                ElementEnd::Empty => self.begin(false),
+            },
+            _ => Ok(()),
         }
     }
-    match open.pop() {
-        Some((name, at)) => Err(Fault::at(
-            at,
-            "mjml_invalid",
-            format!("`{name}` is not closed"),
-        )),
-        None => Ok(unknown),
+
+    fn begin(&mut self, has_content: bool) -> Result<(), Fault> {
+        let (name, at) = self.tag;
+        if is_mjml(name) && name != "mjml" && !KNOWN.contains(&name) {
+            let message = format!("MJML does not know `{name}`");
+            self.unknown
+                .push(Fault::at(at, "mjml_unknown_tag", message));
+        }
+        if has_content && is_mjml(name) {
+            self.open.push((name, at));
+        }
+        self.depth += usize::from(has_content && !VOID.contains(&name));
+        within(self.depth, MAX_ELEMENT_DEPTH, "nested elements", at)
+    }
+
+    /// The parser takes any closing tag for the right one; a mail with a
+    /// misplaced one looks broken instead.
+    fn close(&mut self, name: &str, at: usize) -> Result<(), Fault> {
+        self.depth = self.depth.saturating_sub(1);
+        if !is_mjml(name) {
+            return Ok(());
+        }
+        match self.open.pop() {
+            Some((opened, _)) if opened == name => Ok(()),
+            Some((opened, _)) => Err(invalid(
+                at,
+                format!("`{name}` is closed, but `{opened}` is open"),
+            )),
+            None => Err(invalid(at, format!("`{name}` is closed, but not open"))),
+        }
     }
 }
 
@@ -134,24 +170,8 @@ fn is_mjml(name: &str) -> bool {
     name == "mjml" || name.starts_with("mj-")
 }
 
-/// The parser takes any closing tag for the right one; a mail with a misplaced
-/// one looks broken instead.
-fn close(open: &mut Vec<(&str, usize)>, name: &str, at: usize) -> Result<(), Fault> {
-    if !is_mjml(name) {
-        return Ok(());
-    }
-    let message = match open.pop() {
-        Some((opened, _)) if opened == name => return Ok(()),
-        Some((opened, _)) => format!("`{name}` is closed, but `{opened}` is open"),
-        None => format!("`{name}` is closed, but not open"),
-    };
-    Err(Fault::at(at, "mjml_invalid", message))
-}
-
-/// The name at the start of what follows `<` or `</`.
-fn name_of(text: &str) -> &str {
-    let ends = |letter: char| letter.is_whitespace() || matches!(letter, '>' | '/');
-    &text[..text.find(ends).unwrap_or(text.len())]
+fn invalid(at: usize, message: String) -> Fault {
+    Fault::at(at, "mjml_invalid", message)
 }
 
 fn within(count: usize, limit: usize, what: &str, at: usize) -> Result<(), Fault> {
@@ -165,42 +185,9 @@ fn within(count: usize, limit: usize, what: &str, at: usize) -> Result<(), Fault
     }
 }
 
-struct StartTag<'t> {
-    name: &'t str,
-    attributes: usize,
-    is_empty: bool,
-    length: usize,
-}
-
-impl<'t> StartTag<'t> {
-    fn read(text: &'t str) -> Self {
-        let name = name_of(&text[1..]);
-        let (mut quote, mut attributes, mut length) = (None, 0, text.len());
-        for (index, byte) in text.bytes().enumerate() {
-            match (quote, byte) {
-                (None, b'>') => {
-                    length = index + 1;
-                    break;
-                }
-                (None, b'"' | b'\'') => quote = Some(byte),
-                (None, b'=') => attributes += 1,
-                (Some(open), _) if open == byte => quote = None,
-                _ => {}
-            }
-        }
-        let is_empty = text[..length].ends_with("/>") || VOID.contains(&name);
-        Self {
-            name,
-            attributes,
-            is_empty,
-            length,
-        }
-    }
-}
-
+/// Elements whose start tag is all of them; fewer than the parser knows, to be safe.
 const VOID: &[&str] = &[
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track",
-    "wbr",
+    "area", "br", "col", "hr", "img", "input", "link", "meta", "wbr",
 ];
 
 const KNOWN: &[&str] = &[

@@ -104,9 +104,32 @@ pub(crate) fn line_column(source: &str, at: usize) -> (usize, usize) {
     (line, before[line_start..].chars().count() + 1)
 }
 
+/// The lines of a source, for when many places are asked for.
+pub(crate) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(crate) fn of(source: &str) -> Self {
+        Self(source.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line of a byte offset, from 1.
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.0.partition_point(|newline| *newline < at) + 1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_ways_of_counting_lines_agree() {
+        let source = "a\n\nbc\r\nd\n";
+        let lines = Lines::of(source);
+        for at in 0..=source.len() {
+            assert_eq!(lines.line(at), line_column(source, at).0, "{at}");
+        }
+    }
 
     #[test]
     fn a_column_counts_characters_and_survives_an_offset_past_the_end() {

@@ -158,7 +158,7 @@ impl Job<'_> {
         let unreadable = |_| RenderError::Failed {
             field: Field::Body,
             line: None,
-            message: "the HTML cannot be read".to_owned(),
+            message: "the HTML is nested too deeply".to_owned(),
         };
         let rewritten = links::rewrite_at(&rendered, desk).map_err(unreadable)?;
         let text = match self.compiled.templates.contains_key("text") {

@@ -5,6 +5,7 @@
 //! quote inside a tag cannot break the markup, markup cannot break a tag, and
 //! each tag is known by the place where the user wrote it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use minijinja::machinery::{Token, Tokenizer};
@@ -148,6 +149,14 @@ impl<'s> Hidden<'s> {
         (tag < self.tags.len()).then_some((start..end + END.len_utf8(), tag))
     }
 
+    /// The word that `text` begins with.
+    pub(crate) fn word_at_start(&self, text: &str) -> Option<Range<usize>> {
+        let word = text
+            .starts_with(&self.prefix)
+            .then(|| self.next_word(text))?;
+        word.map(|(range, _)| range)
+    }
+
     /// Every word in `text`, in order, by the number of its tag.
     pub(crate) fn words(&self, text: &str) -> Vec<usize> {
         let (mut words, mut rest) = (Vec::new(), text);
@@ -238,13 +247,26 @@ fn push_literal(out: &mut String, literal: &str) {
     out.push_str(rest);
 }
 
+const WORD: &str = "zjinja";
+
 /// A word of letters and digits that the source does not contain in any case.
 fn prefix(source: &str) -> String {
     let lower = source.to_ascii_lowercase();
-    (0_u64..)
-        .map(|number| format!("zjinja{number}x"))
-        .find(|prefix| !lower.contains(prefix.as_str()))
-        .expect("a finite source does not contain every number")
+    let taken: BTreeSet<u64> = lower
+        .match_indices(WORD)
+        .filter_map(|(at, _)| {
+            let after = &lower[at + WORD.len()..];
+            let end = after
+                .find(|letter: char| !letter.is_ascii_digit())
+                .unwrap_or(after.len());
+            after[..end.min(19)].parse().ok()
+        })
+        .collect();
+    let free = (0..).find(|number| !taken.contains(number));
+    format!(
+        "{WORD}{}x",
+        free.expect("a finite source does not contain every number")
+    )
 }
 
 #[cfg(test)]
