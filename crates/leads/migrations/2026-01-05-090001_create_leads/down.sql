@@ -1,0 +1,4 @@
+DROP FUNCTION attribute_time(jsonb);
+DROP FUNCTION attribute_number(jsonb);
+DROP TABLE suppressions;
+DROP TABLE leads;

@@ -1,0 +1,4 @@
+//! Background work.
+
+pub(crate) mod import;
+pub(crate) mod sweep;

@@ -1,0 +1,160 @@
+//! Every path of leads.
+
+use actix_web::web::{self, ServiceConfig};
+use utoipa::OpenApi;
+
+use crate::api::{
+    audience, export, imports, leads, lists, members, preferences, segments, suppressions,
+    timeline, unsubscribe,
+};
+
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/api/v1/leads")
+                .get(leads::list)
+                .post(leads::create),
+        )
+        // Before `/leads/{id}`, which would take them for ids.
+        .route("/api/v1/leads/export", web::get().to(export::export))
+        .service(
+            web::resource("/api/v1/leads/imports")
+                .get(imports::list)
+                .post(imports::create),
+        )
+        .service(
+            web::resource("/api/v1/leads/imports/{id}")
+                .get(imports::get)
+                .delete(imports::cancel),
+        )
+        .route(
+            "/api/v1/leads/imports/{id}/errors",
+            web::get().to(imports::errors),
+        )
+        .service(
+            web::resource("/api/v1/leads/{id}")
+                .get(leads::get)
+                .patch(leads::update)
+                .delete(leads::delete),
+        )
+        .route("/api/v1/leads/{id}/timeline", web::get().to(timeline::get))
+        .configure(lists_and_segments)
+        .configure(consent)
+        .configure(internal);
+}
+
+fn lists_and_segments(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/api/v1/lists")
+                .get(lists::list)
+                .post(lists::create),
+        )
+        .service(
+            web::resource("/api/v1/lists/{id}")
+                .get(lists::get)
+                .patch(lists::update)
+                .delete(lists::delete),
+        )
+        .service(
+            web::resource("/api/v1/lists/{id}/members")
+                .get(members::list)
+                .post(members::add),
+        )
+        .service(
+            web::resource("/api/v1/lists/{id}/members/{lead_id}")
+                .patch(members::update)
+                .delete(members::remove),
+        )
+        .service(
+            web::resource("/api/v1/segments")
+                .get(segments::list)
+                .post(segments::create),
+        )
+        .route(
+            "/api/v1/segments/preview",
+            web::post().to(segments::preview),
+        )
+        .service(
+            web::resource("/api/v1/segments/{id}")
+                .get(segments::get)
+                .patch(segments::update)
+                .delete(segments::delete),
+        );
+}
+
+fn consent(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/api/v1/suppressions")
+                .get(suppressions::list)
+                .post(suppressions::add),
+        )
+        .service(
+            web::resource("/api/v1/suppressions/{id}")
+                .get(suppressions::get)
+                .delete(suppressions::lift),
+        )
+        .service(
+            web::resource("/u/{token}")
+                .get(unsubscribe::show)
+                .route(web::head().to(unsubscribe::show))
+                .post(unsubscribe::act),
+        )
+        .service(
+            web::resource("/p/{token}")
+                .get(preferences::show)
+                .route(web::head().to(preferences::show))
+                .post(preferences::save),
+        );
+}
+
+fn internal(config: &mut ServiceConfig) {
+    config
+        .route("/internal/audience/count", web::post().to(audience::count))
+        .route("/internal/audience/page", web::post().to(audience::page))
+        .route("/internal/audience/gaps", web::post().to(audience::gaps));
+}
+
+/// The public part, for the merged document.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "leads",
+        description = "Leads, lists, segments, imports, consent, suppression."
+    ),
+    paths(
+        leads::list,
+        leads::create,
+        leads::get,
+        leads::update,
+        leads::delete,
+        timeline::get,
+        export::export,
+        imports::create,
+        imports::list,
+        imports::get,
+        imports::errors,
+        imports::cancel,
+        lists::list,
+        lists::create,
+        lists::get,
+        lists::update,
+        lists::delete,
+        members::list,
+        members::add,
+        members::update,
+        members::remove,
+        segments::list,
+        segments::create,
+        segments::get,
+        segments::update,
+        segments::delete,
+        segments::preview,
+        suppressions::list,
+        suppressions::add,
+        suppressions::get,
+        suppressions::lift,
+    )
+)]
+pub(crate) struct Document;

@@ -1,0 +1,29 @@
+//! What the environment says.
+
+use chassis::settings::{Base, Reader};
+use common::token::Keyring;
+use url::Url;
+
+/// The settings of this service; see the crate's README for their names.
+#[derive(Debug)]
+pub struct Settings {
+    pub base: Base,
+    pub notifications: Url,
+    pub analytics: Url,
+    /// Signs and opens the tokens in mails; the same in every service that makes links.
+    pub keys: Keyring,
+    /// The largest CSV that may be uploaded, in bytes.
+    pub import_limit: u64,
+}
+
+impl Settings {
+    pub(crate) fn read(read: &mut Reader<'_>, base: Base) -> Self {
+        Self {
+            base,
+            notifications: read.url("NOTIFICATIONS_URL"),
+            analytics: read.url("ANALYTICS_URL"),
+            keys: Keyring::new(read.secret("CLARION_LINK_SECRET")),
+            import_limit: read.or("LEADS_IMPORT_LIMIT_MB", 1024_u64) * 1024 * 1024,
+        }
+    }
+}

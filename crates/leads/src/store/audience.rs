@@ -1,0 +1,227 @@
+//! Who is in an audience: members of any of its lists and leads of any of its segments, less
+//! those of the excluded segments.
+
+use common::dto::audience::{Audience, AudienceCount, AudienceQuery, Gap};
+use common::{LeadId, SegmentId};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
+
+use super::leads::Lead;
+use super::rule_sql::Terms;
+use super::statement::Statement;
+use crate::domain::rule::{Condition, Rule};
+
+/// The standing of `l`, joined with `m` (memberships of the targeted lists) and `s` (suppression).
+/// Who is on a targeted list needs a confirmed membership; who is only in a segment needs none.
+const STANDING: &str = "CASE WHEN s.address_key IS NOT NULL THEN 'suppressed'
+     WHEN m.lead_id IS NOT NULL AND NOT m.confirmed THEN 'unsubscribed'
+     ELSE 'sendable' END AS standing";
+
+/// A lead of an audience.
+#[derive(Debug, QueryableByName)]
+pub(crate) struct Found {
+    #[diesel(embed)]
+    pub lead: Lead,
+    #[diesel(sql_type = Text)]
+    pub standing: String,
+}
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = SqlUuid)]
+    id: LeadId,
+}
+
+/// The next ids in order after `after` of everybody on the lists or in the segments. Each list
+/// and the segments together give their own first `limit`, so indexes answer, however large they
+/// are; the excluded are not yet taken out.
+pub(crate) fn candidates(
+    conn: &mut PgConnection,
+    terms: &Terms,
+    query: &AudienceQuery,
+    after: Option<LeadId>,
+    limit: i64,
+) -> QueryResult<Vec<LeadId>> {
+    let audience = &query.audience;
+    if audience.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = Statement::new("SELECT id FROM (");
+    for (at, list) in audience.list_ids.iter().enumerate() {
+        sql.sql(if at > 0 { " UNION " } else { "" });
+        sql.sql("(SELECT m.lead_id AS id FROM list_members m WHERE m.workspace_id = ")
+            .bind(query.workspace_id)
+            .sql(" AND m.list_id = ")
+            .bind(*list)
+            .sql(" AND m.created_at <= ")
+            .bind(query.as_of);
+        if let Some(after) = after {
+            sql.sql(" AND m.lead_id > ").bind(after);
+        }
+        sql.sql(" ORDER BY m.lead_id LIMIT ").bind(limit).sql(")");
+    }
+    if !audience.segment_ids.is_empty() {
+        sql.sql(if audience.list_ids.is_empty() {
+            ""
+        } else {
+            " UNION "
+        });
+        sql.sql("(SELECT l.id FROM leads l WHERE l.workspace_id = ")
+            .bind(query.workspace_id)
+            .sql(" AND l.created_at <= ")
+            .bind(query.as_of)
+            .sql(" AND ")
+            .append(&terms.compile(&any_of(&audience.segment_ids)));
+        if let Some(after) = after {
+            sql.sql(" AND l.id > ").bind(after);
+        }
+        sql.sql(" ORDER BY l.id LIMIT ").bind(limit).sql(")");
+    }
+    sql.sql(") AS candidates ORDER BY id LIMIT ").bind(limit);
+    let rows: Vec<Id> = sql.load(conn)?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Those of the candidates who belong to the audience, in order, with their standing.
+pub(crate) fn among(
+    conn: &mut PgConnection,
+    terms: &Terms,
+    query: &AudienceQuery,
+    ids: &[LeadId],
+) -> QueryResult<Vec<Found>> {
+    let mut sql = Statement::new("SELECT l.*, ");
+    sql.sql(STANDING);
+    from(terms, query, Some(ids), &mut sql);
+    sql.sql(" ORDER BY l.id");
+    sql.load(conn)
+}
+
+/// How many are in the audience, and how many of them may be mailed.
+pub(crate) fn count(
+    conn: &mut PgConnection,
+    terms: &Terms,
+    query: &AudienceQuery,
+) -> QueryResult<AudienceCount> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+        #[diesel(sql_type = BigInt)]
+        sendable: i64,
+    }
+    if query.audience.is_empty() {
+        return Ok(AudienceCount::default());
+    }
+    let mut sql = Statement::new(
+        "SELECT count(*) AS count, count(*) FILTER (WHERE standing = 'sendable') AS sendable FROM (SELECT ",
+    );
+    sql.sql(STANDING);
+    from(terms, query, None, &mut sql);
+    sql.sql(") AS audience");
+    let row: Row = sql.get_result(conn)?;
+    Ok(AudienceCount {
+        count: row.count,
+        sendable: row.sendable,
+    })
+}
+
+/// For each variable, how many of the sendable have no value for it, and one of them.
+pub(crate) fn gaps(
+    conn: &mut PgConnection,
+    terms: &Terms,
+    query: &AudienceQuery,
+    variables: &[String],
+) -> QueryResult<Vec<Gap>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        missing: i64,
+        #[diesel(sql_type = Nullable<SqlUuid>)]
+        sample: Option<LeadId>,
+    }
+    let mut gaps = Vec::with_capacity(variables.len());
+    for variable in variables {
+        let mut row = Row {
+            missing: 0,
+            sample: None,
+        };
+        if let Some(is_missing) = missing(variable).filter(|_| !query.audience.is_empty()) {
+            let mut sql = Statement::new(
+                "SELECT count(*) AS missing, (min(id::text))::uuid AS sample FROM (SELECT l.id, ",
+            );
+            sql.sql(STANDING);
+            from(terms, query, None, &mut sql);
+            sql.sql(" AND ").append(&is_missing);
+            sql.sql(") AS audience WHERE standing = 'sendable'");
+            row = sql.get_result(conn)?;
+        }
+        gaps.push(Gap {
+            variable: variable.clone(),
+            missing: row.missing,
+            sample: row.sample,
+        });
+    }
+    Ok(gaps)
+}
+
+/// A condition that is true for leads without a value; none for fields that always have one.
+fn missing(variable: &str) -> Option<Statement> {
+    let column = match variable {
+        "id" | "email" | "status" | "score" | "created_at" | "updated_at" => return None,
+        "first_name" => "l.first_name IS NULL",
+        "last_name" => "l.last_name IS NULL",
+        "phone" => "l.phone IS NULL",
+        "company" => "l.company IS NULL",
+        "source" => "l.source IS NULL",
+        "timezone" => "l.timezone IS NULL",
+        "locale" => "l.locale IS NULL",
+        "tags" => "l.tags = '{}'",
+        "attributes" => "l.attributes = '{}'",
+        _ => "TRUE",
+    };
+    let Some(path) = variable.strip_prefix("attributes.") else {
+        return Some(Statement::new(column));
+    };
+    let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+    let mut sql = Statement::new("coalesce(l.attributes #>> ");
+    sql.bind(path).sql(", '') IN ('', '[]', '{}')");
+    Some(sql)
+}
+
+/// `FROM … WHERE …` of an audience, over `l`, `m` and `s`; `ids` narrows it to some leads.
+fn from(terms: &Terms, query: &AudienceQuery, ids: Option<&[LeadId]>, sql: &mut Statement) {
+    let Audience {
+        list_ids,
+        segment_ids,
+        exclude_segment_ids,
+    } = &query.audience;
+    sql.sql(" FROM leads l LEFT JOIN (SELECT lead_id, bool_or(status = 'confirmed') AS confirmed FROM list_members WHERE workspace_id = ")
+        .bind(query.workspace_id)
+        .sql(" AND list_id = ANY(")
+        .bind(&list_ids[..])
+        .sql(") AND created_at <= ")
+        .bind(query.as_of);
+    if let Some(ids) = ids {
+        sql.sql(" AND lead_id = ANY(").bind(ids).sql(")");
+    }
+    sql.sql(" GROUP BY lead_id) AS m ON m.lead_id = l.id LEFT JOIN suppressions s ON s.workspace_id = l.workspace_id AND s.address_key = l.email_key WHERE l.workspace_id = ")
+        .bind(query.workspace_id)
+        .sql(" AND l.created_at <= ")
+        .bind(query.as_of);
+    if let Some(ids) = ids {
+        sql.sql(" AND l.id = ANY(").bind(ids).sql(")");
+    }
+    sql.sql(" AND (m.lead_id IS NOT NULL");
+    if !segment_ids.is_empty() {
+        sql.sql(" OR ").append(&terms.compile(&any_of(segment_ids)));
+    }
+    sql.sql(")");
+    if !exclude_segment_ids.is_empty() {
+        let excluded = Rule::Not(Box::new(any_of(exclude_segment_ids)));
+        sql.sql(" AND ").append(&terms.compile(&excluded));
+    }
+}
+
+fn any_of(segments: &[SegmentId]) -> Rule {
+    Rule::Where(Condition::Segment(segments.to_vec()))
+}
