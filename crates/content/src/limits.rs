@@ -22,6 +22,10 @@
 //! - **Time.** [`FUEL`] instructions per part; loops end there.
 //! - **Output.** Written through a writer that stops at [`MAX_OUTPUT`].
 //!
+//! - **Markup.** MJML has at most [`MAX_ELEMENTS`] elements, nested at most
+//!   [`MAX_ELEMENT_DEPTH`] deep, and HTML nests at most [`MAX_HTML_DEPTH`] deep,
+//!   because their parsers recurse or search through what is open.
+//!
 //! Peak memory of a render is thus template + context + purse + output, times a
 //! small constant. Nothing can be read but the context: there is no loader, no
 //! function and no global.

@@ -8,7 +8,7 @@ use crate::tags::{Hidden, Kind};
 /// Makes text of HTML: blocks become lines, list items `- item`, links
 /// `text <url>`, images their alternative text. What is not shown is left out.
 pub(crate) fn from_html(html: &str) -> Result<String, Unreadable> {
-    Ok(write(html, None)?)
+    write(html, None)
 }
 
 /// The same for a template whose tags are hidden, with links marked for rewriting.

@@ -20,9 +20,9 @@ fn with_preheader(body: &str) -> Rendered {
         pixel: Some("https://t/o/1.gif?a&b"),
     };
     Compiled::compile(parts)
-        .unwrap()
+        .expect("must compile")
         .render_tracked(&ada(), tracking)
-        .unwrap()
+        .expect("must render")
 }
 
 #[test]
