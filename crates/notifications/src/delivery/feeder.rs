@@ -68,19 +68,19 @@ impl Feeder {
             delivery: self.delivery.clone(),
             hand: Arc::clone(&self.hand),
         };
-        let work = async {
-            let claiming = claimer.run(batches);
-            let making = async {
-                while let Some(batch) = claimed.recv().await {
-                    self.make(batch).await;
-                }
-            };
-            tokio::join!(claiming, making)
+        let making = async {
+            while let Some(batch) = claimed.recv().await {
+                self.make(batch).await;
+            }
         };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            _ = work => {}
-        }
+        let making = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = making => {}
+            }
+        };
+        // A claim is never cut off: what it took must be known to be in hand.
+        tokio::join!(claimer.run(batches, &stop), making);
     }
 
     async fn make(&mut self, batch: Vec<Claimed>) {
@@ -149,20 +149,28 @@ struct Claimer {
 }
 
 impl Claimer {
-    async fn run(self, batches: mpsc::Sender<Vec<Claimed>>) {
+    async fn run(self, batches: mpsc::Sender<Vec<Claimed>>, stop: &CancellationToken) {
         loop {
-            let limit = self.room().await;
+            let limit = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                limit = self.room() => limit,
+            };
             match self.claim(limit).await {
                 Ok(batch) if !batch.is_empty() => {
-                    if batches.send(batch).await.is_err() {
-                        return;
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        sent = batches.send(batch) => match sent {
+                            Ok(()) => continue,
+                            Err(_) => return,
+                        },
                     }
-                    continue;
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "messages cannot be claimed at the moment"),
             }
             tokio::select! {
+                () = stop.cancelled() => return,
                 () = self.delivery.wake.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
             }

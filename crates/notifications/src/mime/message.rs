@@ -1,5 +1,7 @@
 //! One message, whole.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::Mailbox;
 use common::ids::MessageId;
@@ -63,10 +65,10 @@ pub(crate) fn build(mail: &Mail<'_>) -> Vec<u8> {
 
 fn head(mail: &Mail<'_>, out: &mut Vec<u8>) {
     let mut head = Head::new(out);
-    head.mailbox("From", &mail.from.name, mail.from.email.as_str());
-    head.mailbox("To", "", mail.to.as_str());
+    head.mailbox("From", &mail.from.name, &spelled(&mail.from.email));
+    head.mailbox("To", "", &spelled(mail.to));
     if let Some(reply_to) = mail.reply_to {
-        head.mailbox("Reply-To", "", reply_to.as_str());
+        head.mailbox("Reply-To", "", &spelled(reply_to));
     }
     head.text("Subject", mail.subject);
     head.token("Date", &date(mail.date));
@@ -102,11 +104,24 @@ fn date(at: DateTime<Utc>) -> String {
 
 /// The sender's domain as it stands in an id.
 pub(crate) fn ascii_domain(address: &EmailAddress) -> String {
-    let domain = address.domain();
-    match url::Host::parse(&domain) {
-        Ok(url::Host::Domain(ascii)) => ascii,
-        _ => domain,
-    }
+    let spelled = spelled(address);
+    spelled
+        .rsplit_once('@')
+        .map(|(_, domain)| domain.to_lowercase())
+        .unwrap_or_default()
+}
+
+/// The address with its domain in ASCII (RFC 5891); a foreign local part stays (RFC 6532).
+pub(crate) fn spelled(address: &EmailAddress) -> Cow<'_, str> {
+    let text = address.as_str();
+    let ascii = text
+        .rsplit_once('@')
+        .filter(|_| !text.is_ascii())
+        .and_then(|(local, domain)| match url::Host::parse(domain) {
+            Ok(url::Host::Domain(domain)) => Some(format!("{local}@{domain}")),
+            _ => None,
+        });
+    ascii.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 fn alternative(mail: &Mail<'_>, html: &str, out: &mut Vec<u8>) {
@@ -175,7 +190,7 @@ mod tests {
         assert_eq!(mail.subject(), Some("Grüße €"));
         assert_eq!(
             mail.body_text(0).as_deref(),
-            Some("Grüße\r\n.\r\nFrom here\r\n")
+            Some("Grüße\r\n.\r\nFrom here")
         );
         let read = mail.body_html(0).expect("an HTML part");
         assert_eq!(read.replace("\r\n", "\n").trim_end(), html);
@@ -209,6 +224,30 @@ mod tests {
             raw.contains("@lovelace.example>\r\n"),
             "a Message-ID of the sender's domain"
         );
+    }
+
+    #[test]
+    fn a_foreign_domain_is_ascii_in_every_header() {
+        let from = Mailbox {
+            name: String::new(),
+            email: address("info@müller.example"),
+        };
+        let raw = build(&Mail {
+            id: MessageId::new(),
+            from: &from,
+            to: &address("Ada@bücher.example"),
+            reply_to: Some(&from.email),
+            date: Utc::now(),
+            subject: "Hi",
+            text: "Hi",
+            html: None,
+            bulk: Bulk::Automatic,
+        });
+        let raw = String::from_utf8(raw).expect("ASCII");
+        assert!(raw.is_ascii(), "{raw}");
+        assert!(raw.contains("To: Ada@xn--bcher-kva.example\r\n"), "{raw}");
+        assert!(raw.contains("@xn--mller-kva.example>\r\n"), "{raw}");
+        assert!(raw.contains("Auto-Submitted: auto-generated\r\n"), "{raw}");
     }
 
     #[test]

@@ -37,16 +37,16 @@ impl Envelope {
     }
 }
 
-/// The address with its domain in ASCII (RFC 5891).
+/// The address as commands say it, or an error when its domain cannot be said.
 fn spell(address: &EmailAddress) -> Result<String, Unsendable> {
-    let text = address.as_str();
-    if text.is_ascii() {
-        return Ok(text.to_owned());
-    }
-    let (local, domain) = text.rsplit_once('@').ok_or(Unsendable)?;
-    match url::Host::parse(domain) {
-        Ok(url::Host::Domain(domain)) => Ok(format!("{local}@{domain}")),
-        _ => Err(Unsendable),
+    let spelled = crate::mime::spelled(address);
+    let sayable = spelled
+        .rsplit_once('@')
+        .is_some_and(|(_, domain)| domain.is_ascii());
+    if sayable {
+        Ok(spelled.into_owned())
+    } else {
+        Err(Unsendable)
     }
 }
 
