@@ -69,7 +69,7 @@ impl Fault for Error {
             Self::EmailTaken => (StatusCode::CONFLICT, "email_taken"),
             Self::RegistrationClosed => (StatusCode::FORBIDDEN, "registration_closed"),
             Self::RefreshInvalid => (StatusCode::UNAUTHORIZED, "refresh_token_invalid"),
-            Self::CredentialInvalid => (StatusCode::UNAUTHORIZED, "credential_invalid"),
+            Self::CredentialInvalid => (StatusCode::UNPROCESSABLE_ENTITY, "credential_invalid"),
             Self::NoSession => (StatusCode::UNAUTHORIZED, "session_missing"),
             Self::CsrfMismatch => (StatusCode::FORBIDDEN, "csrf_mismatch"),
             Self::WrongServiceSecret => (StatusCode::UNAUTHORIZED, "service_secret_wrong"),

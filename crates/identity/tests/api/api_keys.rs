@@ -85,7 +85,7 @@ async fn a_key_works_until_it_expires_or_is_deleted() {
     app.clock.advance(Duration::seconds(90));
     exchange(&app, &key_of(&expiring))
         .await
-        .assert_error(401, "credential_invalid");
+        .assert_error(422, "credential_invalid");
 
     let id: Value = lasting.json();
     let path = format!("/api/v1/api-keys/{}", id["id"].as_str().expect("an id"));
@@ -102,10 +102,10 @@ async fn a_key_works_until_it_expires_or_is_deleted() {
     ada.client.delete(&path).send().await.assert_status(204);
     exchange(&app, &key_of(&lasting))
         .await
-        .assert_error(401, "credential_invalid");
+        .assert_error(422, "credential_invalid");
     exchange(&app, "clk_unknown")
         .await
-        .assert_error(401, "credential_invalid");
+        .assert_error(422, "credential_invalid");
 }
 
 #[actix_web::test]

@@ -99,7 +99,7 @@ async fn a_session_becomes_a_token_and_ends_by_its_own_hand() {
         .assert_error(401, "session_missing");
     exchange(&app, &browser)
         .await
-        .assert_error(401, "credential_invalid");
+        .assert_error(422, "credential_invalid");
 }
 
 #[actix_web::test]
@@ -164,7 +164,7 @@ async fn a_session_ends_with_the_password_and_with_the_membership() {
         .assert_status(200);
     exchange(&app, &first)
         .await
-        .assert_error(401, "credential_invalid");
+        .assert_error(422, "credential_invalid");
 
     let second = sign_in(&app, &bob.email).await;
     ada.client
