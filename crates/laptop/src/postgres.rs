@@ -98,7 +98,7 @@ impl Postgres {
     }
 
     /// Resolves with how Postgres ended, should it end without being asked to.
-    pub fn exited(&self) -> impl Future<Output = String> + Send + 'static {
+    pub fn exited(&self) -> impl Future<Output = String> + Send + use<> {
         self.server.exited()
     }
 }

@@ -102,7 +102,7 @@ impl Redis {
     }
 
     /// Resolves with how Redis ended, should it end without being asked to.
-    pub fn exited(&self) -> impl Future<Output = String> + Send + 'static {
+    pub fn exited(&self) -> impl Future<Output = String> + Send + use<> {
         self.server.exited()
     }
 }

@@ -108,7 +108,7 @@ impl<P: Program> Server<P> {
     }
 
     /// Resolves with how the present child ended if it ends without being asked to.
-    pub(crate) fn exited(&self) -> impl Future<Output = String> + Send + 'static {
+    pub(crate) fn exited(&self) -> impl Future<Output = String> + Send + use<P> {
         let mut watch = self.child.watch();
         let stopping = Arc::clone(&self.stopping);
         async move {
