@@ -17,9 +17,19 @@ use crate::secrets::Secrets;
 struct Listeners(Vec<(Name, TcpListener)>);
 
 impl Listeners {
-    fn open() -> std::io::Result<Self> {
-        let open = |name: Name| Ok((name, TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?));
-        SCHEMAS.iter().map(|schema| open(schema.service)).collect::<Result<_, _>>().map(Self)
+    /// Where `<SERVICE>_HTTP_ADDR` says, or on free ports.
+    fn open(source: &Source) -> anyhow::Result<Self> {
+        let mut read = source.reader();
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let addresses = SCHEMAS.map(|schema| {
+            let key = format!("{}_HTTP_ADDR", schema.service.as_str().to_uppercase());
+            (schema.service, read.or(&key, anywhere))
+        });
+        let open = |(name, address): (Name, SocketAddr)| {
+            let listener = TcpListener::bind(address);
+            Ok((name, listener.with_context(|| format!("{name} cannot listen on {address}"))?))
+        };
+        read.finish(addresses)?.into_iter().map(open).collect::<anyhow::Result<_>>().map(Self)
     }
 
     /// `<SERVICE>_URL` for each.
@@ -46,7 +56,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     prepare(secrets, servers).await?;
-    let mut listeners = Listeners::open()?;
+    let mut listeners = Listeners::open(&source)?;
     let source = shared(listeners.announce(source)?, secrets, servers);
     let source = |name: Name| -> anyhow::Result<Source> {
         let url = role_url(&servers.admin_url, name, &password(secrets, name))?;
@@ -111,4 +121,25 @@ async fn bind<S: Service>(source: Source, listener: TcpListener) -> anyhow::Resu
     let mut settings = read.finish(settings)?;
     S::base(&mut settings).listen = Listen::Opened(listener);
     S::bind(settings).await.with_context(|| format!("cannot start {}", S::NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_listens_where_it_is_told() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = taken.local_addr().expect("its address").to_string();
+        let source = Source::default().with("LEADS_HTTP_ADDR", &address);
+        let refused = Listeners::open(&source).err().expect("the port is taken");
+        assert_eq!(refused.to_string(), format!("leads cannot listen on {address}"));
+        drop(taken);
+        let mut listeners = Listeners::open(&source).expect("the port is free");
+        let leads = listeners.take(Name::Leads).expect("a listener");
+        assert_eq!(leads.local_addr().expect("its address").to_string(), address);
+        let nowhere = Source::default().with("LEADS_HTTP_ADDR", "nowhere");
+        let refused = Listeners::open(&nowhere).err().expect("no address");
+        assert!(refused.to_string().contains("LEADS_HTTP_ADDR"), "{refused}");
+    }
 }
