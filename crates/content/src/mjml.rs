@@ -9,10 +9,11 @@ use crate::tags::Hidden;
 /// HTML from MJML with hidden tags, and what looks wrong in the MJML.
 /// Offsets count in the user's source.
 pub(crate) fn to_html(hidden: &Hidden<'_>) -> Result<(String, Vec<Fault>), Fault> {
-    let mut warnings = measure(hidden)?;
-    let parsed = mrml::parse(&hidden.text).map_err(|error| fault(hidden, &error))?;
+    let ascii = Ascii::of(hidden);
+    let mut warnings = measure(&ascii)?;
+    let parsed = mrml::parse(&ascii.text).map_err(|error| fault(&ascii, &error))?;
     warnings.extend(parsed.warnings.iter().map(|warning| {
-        let at = hidden.origin(warning.span.start);
+        let at = ascii.origin(warning.span.start);
         match warning.kind {
             WarningKind::UnexpectedAttribute => Fault::at(
                 at,
@@ -35,10 +36,10 @@ pub(crate) fn to_html(hidden: &Hidden<'_>) -> Result<(String, Vec<Fault>), Fault
                 format!("the MJML cannot be rendered: {error}"),
             )
         })?;
-    Ok((html, warnings))
+    Ok((ascii.undo(&html), warnings))
 }
 
-fn fault(hidden: &Hidden<'_>, error: &Error) -> Fault {
+fn fault(ascii: &Ascii<'_>, error: &Error) -> Fault {
     let (at, message) = match error {
         Error::UnexpectedElement { position, .. } => {
             (position.start, "this element cannot stand here".to_owned())
@@ -59,14 +60,14 @@ fn fault(hidden: &Hidden<'_>, error: &Error) -> Fault {
         }
         Error::ParserError { source, .. } => {
             let place = source.pos();
-            let at = offset(&hidden.text, place.row as usize, place.col as usize);
+            let at = offset(&ascii.text, place.row as usize, place.col as usize);
             (at, "this is not well-formed markup".to_owned())
         }
-        Error::EndOfStream { .. } => (hidden.text.len(), "an element is not closed".to_owned()),
+        Error::EndOfStream { .. } => (ascii.text.len(), "an element is not closed".to_owned()),
         Error::NoRootNode => return Fault::at(0, "mjml_invalid", "there is no `mjml` element"),
         Error::SizeLimit { .. } => return Fault::nowhere("mjml_invalid", "the MJML is too long"),
     };
-    Fault::at(hidden.origin(at), "mjml_invalid", message)
+    Fault::at(ascii.origin(at), "mjml_invalid", message)
 }
 
 /// The offset of a row and a column, both counted from 1.
@@ -80,14 +81,75 @@ fn offset(text: &str, row: usize, column: usize) -> usize {
     line + into.map_or(0, |(at, _)| at)
 }
 
+/// Hidden text with every other letter spelled in ASCII: the tokenizer cuts texts
+/// between bytes, and a letter of several bytes before a `>` makes it panic.
+struct Ascii<'h> {
+    hidden: &'h Hidden<'h>,
+    text: String,
+    /// Begins the spelling of a letter.
+    prefix: String,
+    /// Offsets here and in the hidden text, after each spelled letter.
+    steps: Vec<(usize, usize)>,
+}
+
+impl<'h> Ascii<'h> {
+    fn of(hidden: &'h Hidden<'h>) -> Self {
+        let mut ascii = Self {
+            hidden,
+            text: String::with_capacity(hidden.text.len()),
+            prefix: format!("{}u", hidden.prefix()),
+            steps: vec![(0, 0)],
+        };
+        for (at, letter) in hidden.text.char_indices() {
+            if letter.is_ascii() {
+                ascii.text.push(letter);
+            } else {
+                let spelled = format!("{}{:x}{SPELLED}", ascii.prefix, u32::from(letter));
+                ascii.text.push_str(&spelled);
+                ascii.steps.push((ascii.text.len(), at + letter.len_utf8()));
+            }
+        }
+        ascii
+    }
+
+    /// The place in the user's source of an offset into `text`.
+    fn origin(&self, at: usize) -> usize {
+        let step = self
+            .steps
+            .partition_point(|step| step.0 <= at)
+            .saturating_sub(1);
+        let (here, there) = self.steps[step];
+        self.hidden
+            .origin((there + at - here).min(self.hidden.text.len()))
+    }
+
+    fn undo(&self, html: &str) -> String {
+        let mut result = String::with_capacity(html.len());
+        let mut pieces = html.split(self.prefix.as_str());
+        result.push_str(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            let (spelled, rest) = piece.split_once(SPELLED).unwrap_or((piece, ""));
+            let letter = u32::from_str_radix(spelled, 16)
+                .ok()
+                .and_then(char::from_u32);
+            result.extend(letter);
+            result.push_str(rest);
+        }
+        result
+    }
+}
+
+/// Ends the spelling of a letter; no hexadecimal digit.
+const SPELLED: char = 'q';
+
 /// Refuses what would exhaust the stack or the memory of the recursive parser
 /// and of the renderer, and finds tags that MJML does not know, which it would
 /// pass on as HTML that no client shows. Reads the tokens that the parser reads,
 /// so nothing can hide from it.
-fn measure(hidden: &Hidden<'_>) -> Result<Vec<Fault>, Fault> {
+fn measure(ascii: &Ascii<'_>) -> Result<Vec<Fault>, Fault> {
     let mut measure = Measure::default();
-    for token in Tokenizer::from(hidden.text.as_str()).map_while(Result::ok) {
-        measure.take(token, |at| hidden.origin(at))?;
+    for token in Tokenizer::from(ascii.text.as_str()).map_while(Result::ok) {
+        measure.take(token, |at| ascii.origin(at))?;
     }
     match measure.open.pop() {
         Some((name, at)) => Err(invalid(at, format!("`{name}` is not closed"))),
@@ -311,6 +373,17 @@ mod tests {
                 "mjml_unknown_tag"
             ]
         );
+    }
+
+    #[test]
+    fn letters_of_many_bytes_survive_wherever_they_stand() {
+        let inside = "<mj-text css-class=\"é\">é> 🐎>{{ 'ü'|upper }}ž]]</mj-text><mj-raw><!-- é> --></mj-raw>";
+        let html = convert(&column(inside)).unwrap().0;
+        for kept in ["é> 🐎>{{ 'ü'|upper }}ž]]", "<!-- é> -->"] {
+            assert!(html.contains(kept), "{kept} is missing in {html}");
+        }
+        let source = "<mjml><mj-body>éé🐎</mj-text></mj-body></mjml>";
+        assert_eq!(place(source, &convert(source).unwrap_err()), (1, 19));
     }
 
     #[test]

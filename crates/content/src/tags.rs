@@ -114,6 +114,11 @@ impl<'s> Hidden<'s> {
         self.source
     }
 
+    /// What no text of the user contains.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Where in `text` the first word stands whose tag prints nothing.
     pub(crate) fn first_silent(&self, text: &str) -> Option<usize> {
         let (mut at, mut rest) = (0, text);
