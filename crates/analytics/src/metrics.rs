@@ -12,6 +12,8 @@ pub struct Counters {
     pub turned_away: IntCounterVec,
     /// Hits on links and pixels, by kind and verdict.
     pub hits: IntCounterVec,
+    /// Hits that were answered before their commit, because Postgres was away or slow.
+    pub hits_late: IntCounterVec,
     /// Hits that were answered although they could not be recorded.
     pub hits_lost: IntCounterVec,
     /// Rows that wait or are being written, by lane.
@@ -42,6 +44,11 @@ impl Counters {
                 "analytics_hits_total",
                 "Hits on tracked links and pixels.",
                 &["kind", "verdict"],
+            ),
+            hits_late: metrics.counter(
+                "analytics_hits_late_total",
+                "Hits that were answered before they were recorded.",
+                &["kind"],
             ),
             hits_lost: metrics.counter(
                 "analytics_hits_lost_total",

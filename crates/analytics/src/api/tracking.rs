@@ -1,7 +1,8 @@
 //! The links and pixels of mails: `GET /c/{token}` and `GET /o/{token}.gif`.
 //!
-//! Whoever follows a link is sent on in any case: when the hit cannot be recorded, because the
-//! queue is full or the database away, the person goes on and the loss is counted and logged.
+//! A hit is recorded durably before it is answered. Whoever follows a link is sent on in any case:
+//! while the database is away the hit waits in memory and is counted as late; when even that is
+//! full it is counted as lost, and logged.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, route};
@@ -12,6 +13,7 @@ use serde_json::json;
 use super::{State, Visitor};
 use crate::domain::event::{CLICK, Event, OPEN, RawJson};
 use crate::domain::verdict::{HitKind, judge};
+use crate::pipeline::Recorded;
 
 /// A transparent GIF of one pixel.
 const PIXEL: &[u8; 43] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\x21\xf9\x04\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
@@ -114,7 +116,7 @@ impl State {
         (age <= Duration::days(self.link_days)).then_some(token)
     }
 
-    /// Records a hit, durably when this returns unless it is counted as lost.
+    /// Records a hit: durably when this returns, unless it is counted as late or lost.
     async fn record(&self, kind: HitKind, request: &HttpRequest, token: MailToken) {
         let (now, visitor) = (self.host.clock.now(), Visitor::of(request));
         let judgement = judge(&visitor.facts(kind, Some(token.issued_at), now));
@@ -127,9 +129,13 @@ impl State {
         let message = token.message_id;
         let event = self.hit(name, &visitor, token, now).judged(judgement);
         let bytes = HIT_BYTES + event.url.as_ref().map_or(0, String::len);
-        if let Err(why) = self.pipeline.hits.store(vec![event], bytes).await {
-            self.counters.hits_lost.with_label_values(&[name]).inc();
-            tracing::error!(message.id = %message, kind = name, %why, "a hit was answered but not recorded");
+        match self.pipeline.hits.record(event, bytes).await {
+            Ok(Recorded::Durably) => {}
+            Ok(Recorded::Later) => self.counters.hits_late.with_label_values(&[name]).inc(),
+            Err(why) => {
+                self.counters.hits_lost.with_label_values(&[name]).inc();
+                tracing::error!(message.id = %message, kind = name, %why, "a hit was answered but not recorded");
+            }
         }
     }
 

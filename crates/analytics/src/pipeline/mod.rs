@@ -22,6 +22,8 @@ use writer::Writer;
 
 /// How long a request waits for its commit before it is told to come back.
 const WAIT: Duration = Duration::from_secs(15);
+/// How long a person who follows a link is kept waiting for the commit.
+const WAIT_OF_A_PERSON: Duration = Duration::from_secs(1);
 
 /// How much may wait, and how many writers work on it.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,15 @@ pub struct Receipt {
     pub duplicates: usize,
 }
 
+/// Whether a hit is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    Durably,
+    Later,
+}
+
+type Answered = oneshot::Receiver<Result<Receipt, NotStored>>;
+
 /// Why nothing of a request is known to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotStored {
@@ -67,7 +78,7 @@ pub struct Pipeline {
     /// Events that clients report.
     pub events: Lane,
     /// Clicks and opens. They have a writer of their own, so that nobody who follows a link waits
-    /// behind somebody's bulk upload, and so that the clicks of a burst meet in one place.
+    /// behind somebody's bulk upload, and it keeps what it has until Postgres is back.
     pub hits: Lane,
 }
 
@@ -93,10 +104,10 @@ impl Pipeline {
     /// is gone and everything that waited is answered.
     pub fn start(starting: &mut Starting, limits: Limits, counters: &Counters) -> Self {
         let host = starting.host.clone();
-        let mut lane = |name: &'static str, writers: usize, bursts: bool| {
+        let mut lane = |name: &'static str, writers: usize, hits: bool| {
             let (lane, queue) = Lane::new(name, limits, counters);
             for _ in 0..writers {
-                let writer = Writer::new(&host, &queue, &lane.away, counters.clone(), bursts);
+                let writer = Writer::new(&host, &queue, &lane.away, counters.clone(), hits);
                 starting.spawn(name, run(writer, host.clone()));
             }
             lane
@@ -133,6 +144,28 @@ impl Lane {
         if self.away.load(Ordering::Relaxed) {
             return Err(NotStored::Away);
         }
+        let answered = self.submit(events, bytes)?;
+        match tokio::time::timeout(WAIT, answered).await {
+            Ok(Ok(receipt)) => receipt,
+            Ok(Err(_)) | Err(_) => Err(NotStored::Away),
+        }
+    }
+
+    /// Stores one hit and says whether it was committed in the time a person can wait. If not, it
+    /// waits in memory for Postgres to come back.
+    pub async fn record(&self, hit: Event, bytes: usize) -> Result<Recorded, NotStored> {
+        let answered = self.submit(vec![hit], bytes)?;
+        if self.away.load(Ordering::Relaxed) {
+            return Ok(Recorded::Later);
+        }
+        match tokio::time::timeout(WAIT_OF_A_PERSON, answered).await {
+            Ok(Ok(receipt)) => receipt.map(|_| Recorded::Durably),
+            Ok(Err(_)) => Err(NotStored::Away),
+            Err(_) => Ok(Recorded::Later),
+        }
+    }
+
+    fn submit(&self, events: Vec<Event>, bytes: usize) -> Result<Answered, NotStored> {
         let permit = self
             .gate
             .enter(events.len(), bytes)
@@ -144,9 +177,6 @@ impl Lane {
             _permit: permit,
         };
         self.queue.send(submission).map_err(|_| NotStored::Away)?;
-        match tokio::time::timeout(WAIT, answered).await {
-            Ok(Ok(receipt)) => receipt,
-            Ok(Err(_)) | Err(_) => Err(NotStored::Away),
-        }
+        Ok(answered)
     }
 }

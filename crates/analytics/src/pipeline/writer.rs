@@ -16,8 +16,8 @@ use crate::metrics::Counters;
 
 /// Most rows of one commit; a request's events are never split.
 const BATCH_ROWS: usize = 5000;
-/// How long a batch is tried again while Postgres is away.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a batch of reported events is tried again while Postgres is away.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two attempts to reach Postgres.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -28,8 +28,9 @@ pub(super) struct Writer {
     queue: Queue,
     away: Arc<AtomicBool>,
     counters: Counters,
-    /// Whether it looks for bursts of clicks.
-    bursts: bool,
+    /// Whether it writes hits: it looks for bursts of clicks, and keeps a batch until Postgres is
+    /// back, because whoever clicked will not click again for our sake.
+    hits: bool,
     conn: Option<PgConnection>,
 }
 
@@ -47,7 +48,7 @@ impl Writer {
         queue: &Queue,
         away: &Arc<AtomicBool>,
         counters: Counters,
-        bursts: bool,
+        hits: bool,
     ) -> Self {
         Self {
             db: host.db.clone(),
@@ -56,7 +57,7 @@ impl Writer {
             queue: Arc::clone(queue),
             away: Arc::clone(away),
             counters,
-            bursts,
+            hits,
             conn: None,
         }
     }
@@ -96,7 +97,7 @@ impl Writer {
             match self.attempt(&mut batch) {
                 Ok(()) => return batch.answer(),
                 Err(Trouble::Refused(error)) => return self.one_by_one(batch, &error),
-                Err(Trouble::Passing(cause)) if Instant::now() < patience && !self.stopped() => {
+                Err(Trouble::Passing(cause)) if self.goes_on(patience) => {
                     tracing::warn!(batch.id = %batch.id, rows = batch.rows(), cause, "a batch is tried again");
                     std::thread::sleep(PAUSE);
                 }
@@ -108,8 +109,10 @@ impl Writer {
         }
     }
 
-    fn stopped(&self) -> bool {
-        self.stop.is_cancelled() && self.away.load(Ordering::Relaxed)
+    /// Whether to try again after trouble that passes.
+    fn goes_on(&self, patience: Instant) -> bool {
+        let stopping = self.stop.is_cancelled() && self.away.load(Ordering::Relaxed);
+        !stopping && (self.hits || Instant::now() < patience)
     }
 
     fn attempt(&mut self, batch: &mut Batch) -> Result<(), Trouble> {
@@ -119,7 +122,7 @@ impl Writer {
         let Some(conn) = &mut self.conn else {
             return Err(Trouble::Passing("no connection".into()));
         };
-        let done = batch.write(&self.db, conn, self.clock.now(), self.bursts);
+        let done = batch.write(&self.db, conn, self.clock.now(), self.hits);
         done.map_err(|error| {
             if is_away(&error) {
                 self.conn = None;
@@ -159,20 +162,24 @@ impl Writer {
     /// Refuses what still waits, and everything new, until Postgres answers again.
     fn come_back(&mut self) {
         while self.connect().is_err() {
-            while let Ok(submission) = self
-                .queue
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .try_recv()
-            {
-                Batch::new(submission).refuse(NotStored::Away);
-            }
+            self.refuse_waiting();
             if self.stop.is_cancelled() {
                 return;
             }
             std::thread::sleep(PAUSE);
         }
         tracing::info!("the database answers again");
+    }
+
+    /// Gives back what waits. Whoever holds the queue waits for a first submission, so there is
+    /// none; waiting for it here would be waiting for a request that nobody lets in.
+    fn refuse_waiting(&self) {
+        let Ok(mut queue) = self.queue.try_lock() else {
+            return;
+        };
+        while let Ok(submission) = queue.try_recv() {
+            Batch::new(submission).refuse(NotStored::Away);
+        }
     }
 }
 
