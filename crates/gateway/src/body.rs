@@ -19,8 +19,6 @@ use crate::error::Error;
 
 /// Bodies up to this size are gathered and sent in one write.
 pub(crate) const SMALL: u64 = 64 * 1024;
-/// A body that stands still for so long is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request's body.
 pub(crate) enum Body {
@@ -31,20 +29,23 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// Reads what is small; refuses what says that it is too large.
+    /// Reads what is small; refuses what says that it is too large. A body that stands still for
+    /// longer than `patience` is given up.
     pub(crate) async fn read(
         request: &HttpRequest,
         payload: Payload,
         limit: u64,
+        patience: Duration,
     ) -> Result<Self, Error> {
         let headers = request.headers();
         let chunked = headers.contains_key(header::TRANSFER_ENCODING);
         let length = headers.get(header::CONTENT_LENGTH);
+        let flow = |payload| Flow::new(payload, limit, patience);
         match (length, chunked) {
             // One of the two is a lie, and whoever is behind us might believe the other one.
             (Some(_), true) => Err(Error::TwoLengths),
             (None, false) => Ok(Self::None),
-            (None, true) => Ok(Self::Unsized(Flow::new(payload, limit))),
+            (None, true) => Ok(Self::Unsized(flow(payload))),
             (Some(length), false) => {
                 let length = length
                     .to_str()
@@ -53,8 +54,8 @@ impl Body {
                 match length.ok_or(Error::BodyBroken)? {
                     0 => Ok(Self::None),
                     length if length > limit => Err(Error::BodyTooLarge(limit)),
-                    length if length <= SMALL => gather(Flow::new(payload, limit)).await,
-                    length => Ok(Self::Sized(length, Flow::new(payload, limit))),
+                    length if length <= SMALL => gather(flow(payload)).await,
+                    length => Ok(Self::Sized(length, flow(payload))),
                 }
             }
         }
@@ -78,6 +79,7 @@ pub(crate) struct Flow {
     payload: Payload,
     left: u64,
     limit: u64,
+    patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
     pub(crate) fault: Fault,
 }
@@ -93,11 +95,12 @@ impl Fault {
 }
 
 impl Flow {
-    fn new(payload: Payload, limit: u64) -> Self {
+    fn new(payload: Payload, limit: u64, patience: Duration) -> Self {
         Self {
             payload,
             left: limit,
             limit,
+            patience,
             waiting: None,
             fault: Fault::default(),
         }
@@ -110,9 +113,10 @@ impl Flow {
 
     /// Waits for the next chunk, for a while.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        let patience = self.patience;
         let waiting = self
             .waiting
-            .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
         match waiting.as_mut().poll(cx) {
             Poll::Ready(()) => self.fail(Error::BodyTooSlow),
             Poll::Pending => Poll::Pending,

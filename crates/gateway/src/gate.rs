@@ -17,6 +17,7 @@ use url::Url;
 use crate::credentials::Exchange;
 use crate::error::Error;
 use crate::routes::Part;
+use crate::wire::Wire;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) upstreams: Upstreams,
     pub(crate) public_url: Url,
     pub(crate) cors_origins: Vec<String>,
+    pub(crate) timeout: Duration,
     pub(crate) started: Instant,
     /// Set once every part was ready at the same time.
     pub(crate) complete: OnceLock<()>,
@@ -104,9 +106,8 @@ fn authority_of(url: &Url, part: Part) -> anyhow::Result<Authority> {
 fn client() -> awc::Client {
     let connect = Connector::new(Resolver::default()).service();
     let connect = connect.map(|connection: Connection<Uri, TcpStream>| {
-        // Without it, a body in several writes waits for the other side's delayed ACK.
-        connection.io_ref().set_nodelay(true).ok();
-        connection
+        let (stream, uri) = connection.into_parts();
+        Connection::new(uri, Wire::new(stream))
     });
     let connector = awc::Connector::new()
         .connector(connect)

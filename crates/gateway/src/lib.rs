@@ -15,6 +15,7 @@ mod proxy;
 mod routes;
 mod server;
 mod settings;
+mod wire;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
@@ -91,6 +92,7 @@ impl Service for Gateway {
             upstreams,
             public_url,
             cors_origins: settings.cors_origins.0,
+            timeout: settings.timeout,
             started: Instant::now(),
             complete: OnceLock::new(),
             stop: CancellationToken::new(),

@@ -18,7 +18,14 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; \
 
 pub(crate) async fn answer(gate: &Gate, request: &HttpRequest) -> Result<HttpResponse, Error> {
     let path = request.path();
-    let found = match path {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(if is_own(path) {
+            Error::ReadOnly
+        } else {
+            Error::NoRoute
+        });
+    }
+    match path {
         "/" => Ok(root(gate, request)),
         "/health" => Ok(health::parts(gate).await),
         "/health/live" => Ok(HttpResponse::Ok().json(json!({ "status": "ok" }))),
@@ -30,11 +37,15 @@ pub(crate) async fn answer(gate: &Gate, request: &HttpRequest) -> Result<HttpRes
             Some(file) => docs(file),
             None => Err(Error::NoRoute),
         },
-    };
-    match *request.method() {
-        Method::GET | Method::HEAD => found,
-        _ => found.and(Err(Error::ReadOnly)),
     }
+}
+
+fn is_own(path: &str) -> bool {
+    let below = ["/health", "/docs"];
+    matches!(
+        path,
+        "/" | "/metrics" | "/openapi.json" | "/api/v1/openapi.json"
+    ) || below.iter().any(|own| path.starts_with(own))
 }
 
 fn to_docs() -> HttpResponse {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_http::body::{BodyStream, BoxBody, SizedStream};
+use actix_http::error::PayloadError;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::uri::{PathAndQuery, Scheme, Uri};
 use actix_web::http::{Method, StatusCode};
@@ -11,6 +12,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use awc::error::{ConnectError, SendRequestError};
 use awc::{ClientRequest, ClientResponse};
+use bytes::Bytes;
 use chassis::http::context::RequestContext;
 
 use crate::body::{Body, Fault, SMALL};
@@ -34,7 +36,8 @@ pub(crate) async fn forward(
     let path = request.uri().path_and_query();
     let root = PathAndQuery::from_static("/");
     let uri = gate.uri(route.part, path.unwrap_or(&root))?;
-    let body = Body::read(request, payload, route.body_limit).await?;
+    let patience = gate.shared.timeout;
+    let body = Body::read(request, payload, route.body_limit, patience).await?;
     let outbound = Outbound {
         gate,
         route,
@@ -44,7 +47,7 @@ pub(crate) async fn forward(
         authorization,
     };
     let answer = outbound.send(body).await?;
-    respond(request.method(), route, answer).await
+    respond(request.method(), route, patience, answer).await
 }
 
 struct Outbound<'a> {
@@ -61,7 +64,7 @@ impl Outbound<'_> {
     /// request out twice nor sending its body twice is a problem, it is sent once more.
     async fn send(&self, body: Body) -> Result<Answer, Error> {
         let part = self.route.part.name();
-        let until = Instant::now() + self.route.timeout;
+        let until = Instant::now() + self.route.timeout.unwrap_or(self.gate.shared.timeout);
         match body {
             Body::None => self.send_twice(until, ClientRequest::send).await,
             Body::Whole(bytes) => {
@@ -166,6 +169,7 @@ fn failure(part: &'static str, error: SendRequestError) -> Error {
 async fn respond(
     method: &Method,
     route: &'static Route,
+    patience: Duration,
     mut answer: Answer,
 ) -> Result<HttpResponse, Error> {
     let mut response = HttpResponse::build(answer.status());
@@ -174,16 +178,13 @@ async fn respond(
     });
     let length = content_length(&answer);
     if *method == Method::HEAD || has_no_body(answer.status()) {
-        if let Some(length) = length.filter(|_| *method == Method::HEAD) {
-            response.no_chunking(length);
-        }
-        return Ok(response.finish());
+        return Ok(response.body(announce(length)));
     }
     let body = match length {
         Some(length) if length <= SMALL => {
             let whole = answer.body().limit(SMALL as usize);
             let part = route.part.name();
-            let whole = timeout(patience(route), whole)
+            let whole = timeout(patience, whole)
                 .await
                 .map_err(|_| Error::Late { part })?
                 .map_err(|error| Error::broken(part, error))?;
@@ -195,9 +196,15 @@ async fn respond(
     Ok(response.body(body))
 }
 
-/// A small body follows its head at once, or something is wrong.
-fn patience(route: &Route) -> Duration {
-    route.timeout.min(Duration::from_secs(30))
+/// No body, but the length that it would have.
+fn announce(length: Option<u64>) -> BoxBody {
+    match length {
+        Some(length) => {
+            let nothing = futures::stream::empty::<Result<Bytes, PayloadError>>();
+            BoxBody::new(SizedStream::new(length, nothing))
+        }
+        None => BoxBody::new(actix_http::body::None::new()),
+    }
 }
 
 fn content_length(answer: &Answer) -> Option<u64> {

@@ -71,8 +71,8 @@ pub(crate) struct Route {
     pub(crate) cors: Cors,
     /// The largest body, in bytes.
     pub(crate) body_limit: u64,
-    /// Until when the part must begin to answer.
-    pub(crate) timeout: Duration,
+    /// Until when the part must begin to answer, where the usual time is too short.
+    pub(crate) timeout: Option<Duration>,
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -86,7 +86,7 @@ const fn route(prefix: &'static str, part: Part, auth: Auth) -> Route {
         auth,
         cors: Cors::Listed,
         body_limit: 2 * MIB,
-        timeout: Duration::from_secs(30),
+        timeout: None,
     }
 }
 
@@ -96,7 +96,7 @@ impl Route {
     }
 
     const fn within(self, seconds: u64) -> Self {
-        let timeout = Duration::from_secs(seconds);
+        let timeout = Some(Duration::from_secs(seconds));
         Self { timeout, ..self }
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chassis::settings::{Base, Listen, Reader};
 use common::auth::Service;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub public_url: Option<Url>,
     /// Who else's pages may read our answers in a browser.
     pub cors_origins: Origins,
+    /// How long a service may take to answer an ordinary request, and a client to go on with it.
+    pub timeout: Duration,
 }
 
 /// Web origins (RFC 6454), separated by commas.
@@ -53,8 +56,8 @@ fn origin(text: &str) -> Result<String, String> {
 }
 
 impl Settings {
-    /// Reads the common settings, the services' URLs, `MAILBOX_URL`, `CLARION_PUBLIC_URL` and
-    /// `CLARION_CORS_ORIGINS`. It listens on `GATEWAY_HTTP_ADDR`, or else `CLARION_HTTP_ADDR`.
+    /// Reads the common settings, the services' URLs, `MAILBOX_URL`, `CLARION_PUBLIC_URL`,
+    /// `CLARION_CORS_ORIGINS` and `GATEWAY_TIMEOUT_SECONDS`. It listens on `GATEWAY_HTTP_ADDR`, or else `CLARION_HTTP_ADDR`.
     pub fn read(read: &mut Reader<'_>, default_port: u16) -> Self {
         let mut base = Base::read(read, Service::Gateway, default_port);
         let own: Option<String> = read.optional("GATEWAY_HTTP_ADDR");
@@ -71,6 +74,7 @@ impl Settings {
             mailbox_url: read.optional("MAILBOX_URL"),
             public_url: read.optional("CLARION_PUBLIC_URL"),
             cors_origins: read.or("CLARION_CORS_ORIGINS", Origins::default()),
+            timeout: Duration::from_secs(read.or("GATEWAY_TIMEOUT_SECONDS", 30)),
             base,
         }
     }

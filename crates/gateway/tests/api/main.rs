@@ -1,0 +1,9 @@
+//! The gateway between real sockets: clients on one side, stand-ins for the services on the other.
+
+mod credentials;
+mod documents;
+mod faults;
+mod health;
+mod hygiene;
+mod passing;
+mod support;
