@@ -50,3 +50,29 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chassis::settings::Source;
+
+    #[test]
+    fn every_bad_setting_is_named_at_once() {
+        let source = Source::default()
+            .with("ANALYTICS_ADDRESSES", "some")
+            .with("ANALYTICS_QUEUE_ROWS", "many")
+            .with("ANALYTICS_LINK_DAYS", "-");
+        let mut read = source.reader();
+        let settings = Settings::read(&mut read, 8085);
+        let text = read.finish(settings).expect_err("bad settings").to_string();
+        for key in [
+            "ANALYTICS_ADDRESSES: must be hash, full or drop",
+            "ANALYTICS_QUEUE_ROWS",
+            "ANALYTICS_LINK_DAYS",
+            "LEADS_URL",
+            "CLARION_LINK_SECRET",
+        ] {
+            assert!(text.contains(key), "{key} in {text}");
+        }
+    }
+}

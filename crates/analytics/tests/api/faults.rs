@@ -92,6 +92,24 @@ async fn whoever_follows_a_link_goes_on_although_the_queue_is_full() {
 }
 
 #[tokio::test]
+async fn nobody_who_follows_a_link_waits_for_a_slow_database() {
+    let app = App::start().await;
+    let mail = Mail::of(&app, CampaignId::new());
+    let stall = Stall::of(&app);
+    browse(&app, &mail.link(&app, 0)).await.assert_status(302);
+    assert_eq!(
+        count(&app, "pg_locks WHERE NOT granted"),
+        1,
+        "its row still waits"
+    );
+    let late = "clarion_analytics_hits_late_total{kind=\"click\",service=\"analytics\"} 1";
+    assert!(metric(&app, late).await);
+    stall.end();
+    queued(&app, "hits", 0).await;
+    assert_eq!(count(&app, "events WHERE type = 'click'"), 1);
+}
+
+#[tokio::test]
 async fn rows_that_postgres_refuses_cost_their_own_request_only() {
     let app: App = Setup::default()
         .with("ANALYTICS_WRITERS", "1")
