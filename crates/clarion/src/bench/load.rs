@@ -1,0 +1,235 @@
+//! Load over HTTP/1.1: prepared requests on connections that stay open, each sent when the answer
+//! to the one before is in. It parses as little as it can, so that the machine's time goes to what
+//! is measured.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// Requests that are to be sent again and again, in turn.
+#[derive(Clone, Debug)]
+pub(super) struct Load {
+    pub(super) address: SocketAddr,
+    /// Whole requests, heads and bodies.
+    pub(super) requests: Arc<[Vec<u8>]>,
+    pub(super) connections: usize,
+    /// The only status that counts as an answer.
+    pub(super) status: u16,
+}
+
+/// When a load is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Until {
+    Count(usize),
+    Time(Duration),
+}
+
+/// What a load did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Done {
+    pub(super) requests: usize,
+    pub(super) took: Duration,
+}
+
+impl Done {
+    pub(super) fn per_second(&self) -> f64 {
+        self.requests as f64 / self.took.as_secs_f64()
+    }
+}
+
+impl Load {
+    /// Fails at the first answer that is not as it should be.
+    pub(super) async fn run(&self, until: Until) -> anyhow::Result<Done> {
+        let mut connections = Vec::new();
+        for _ in 0..self.connections {
+            connections.push(Connection::open(self.address).await?);
+        }
+        let (sent, began) = (Arc::new(AtomicUsize::new(0)), Instant::now());
+        let mut running = JoinSet::new();
+        for connection in connections {
+            running.spawn(
+                self.clone()
+                    .drive(connection, Arc::clone(&sent), until, began),
+            );
+        }
+        let mut requests = 0;
+        while let Some(done) = running.join_next().await {
+            requests += done??;
+        }
+        Ok(Done {
+            requests,
+            took: began.elapsed(),
+        })
+    }
+
+    /// Sends on one connection until the load is over; answers how many requests were answered.
+    async fn drive(
+        self,
+        mut connection: Connection,
+        sent: Arc<AtomicUsize>,
+        until: Until,
+        began: Instant,
+    ) -> anyhow::Result<usize> {
+        let mut answered = 0;
+        loop {
+            let next = sent.fetch_add(1, Ordering::Relaxed);
+            let over = match until {
+                Until::Count(count) => next >= count,
+                Until::Time(time) => began.elapsed() >= time,
+            };
+            if over {
+                return Ok(answered);
+            }
+            let status = connection
+                .ask(&self.requests[next % self.requests.len()])
+                .await?;
+            ensure!(
+                status == self.status,
+                "an answer is {status}, not {}",
+                self.status
+            );
+            answered += 1;
+        }
+    }
+}
+
+/// A connection that stays open.
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await;
+        let stream = stream.with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            buffer: Vec::with_capacity(4096),
+        })
+    }
+
+    /// Sends one request and reads its answer to the end; answers its status.
+    async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        loop {
+            if let Some(answer) = Answer::read(&self.buffer)?
+                && self.buffer.len() >= answer.length
+            {
+                ensure!(
+                    self.buffer.len() == answer.length,
+                    "an answer is longer than it says"
+                );
+                return Ok(answer.status);
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                bail!("a connection was closed before the answer was whole");
+            }
+        }
+    }
+}
+
+/// The head of an answer.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    /// Of head and body.
+    length: usize,
+}
+
+impl Answer {
+    /// Nothing until the head is whole.
+    fn read(bytes: &[u8]) -> anyhow::Result<Option<Self>> {
+        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let head = std::str::from_utf8(&bytes[..end]).context("an answer is not HTTP")?;
+        let mut lines = head.split("\r\n");
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1)?.parse().ok());
+        let length = lines.find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse::<usize>().ok())?
+        });
+        let status = status.context("an answer has no status")?;
+        let body =
+            length.with_context(|| format!("an answer ({status}) does not say how long it is"))?;
+        Ok(Some(Self {
+            status,
+            length: end + 4 + body,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_as_long_as_it_says() {
+        let text = b"HTTP/1.1 202 Accepted\r\nX: y\r\ncontent-LENGTH: 3\r\n\r\n{}\n";
+        let answer = Answer::read(text).unwrap();
+        assert_eq!(
+            answer,
+            Some(Answer {
+                status: 202,
+                length: text.len()
+            })
+        );
+        assert_eq!(Answer::read(b"HTTP/1.1 202 Accepted\r\n").unwrap(), None);
+        assert!(Answer::read(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    /// Answers every request on one connection after the other with `answer`.
+    async fn server(answer: &'static str) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = [0; 64];
+                    while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn load(address: SocketAddr) -> Load {
+        let requests = Arc::from([b"GET / HTTP/1.1\r\n\r\n".to_vec()]);
+        Load {
+            address,
+            requests,
+            connections: 3,
+            status: 200,
+        }
+    }
+
+    #[tokio::test]
+    async fn exactly_the_requests_asked_for_are_sent() {
+        let address = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        let done = load(address).run(Until::Count(10)).await.unwrap();
+        assert_eq!(done.requests, 10);
+        assert!(done.per_second() > 0.0);
+    }
+
+    #[tokio::test]
+    async fn another_status_ends_the_load() {
+        let address = server("HTTP/1.1 429 No\r\ncontent-length: 0\r\n\r\n").await;
+        let error = load(address).run(Until::Count(10)).await.unwrap_err();
+        assert_eq!(error.to_string(), "an answer is 429, not 200");
+    }
+}
