@@ -5,7 +5,7 @@ use std::time::{Duration as Elapsed, Instant};
 use analytics::jobs::maintain::{drop_old, maintain, make_ahead};
 use chrono::Duration;
 use common::EventId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{App, count, events, sent};
 
@@ -102,4 +102,24 @@ async fn it_stops_at_once_when_nothing_is_in_hand() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[tokio::test]
+async fn every_public_path_is_documented() {
+    let app = App::start().await;
+    let document: Value = app.anonymous().get("/openapi.json").send().await.json();
+    for (path, method) in [
+        ("/api/v1/analytics", "post"),
+        ("/api/v1/analytics/overview", "get"),
+        ("/api/v1/analytics/timeseries", "get"),
+        ("/api/v1/analytics/links", "get"),
+        ("/c/{token}", "get"),
+        ("/o/{token}.gif", "get"),
+        ("/visits/{page}", "post"),
+    ] {
+        assert!(
+            document["paths"][path][method].is_object(),
+            "{method} {path} in {document}"
+        );
+    }
 }
