@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use actix_web::web;
 use common::auth::Service;
 use common::events::{Envelope, FeedPage, Positioned};
@@ -31,15 +32,19 @@ pub enum FeedError {
     Peer(#[from] PeerError),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// A position belongs to its consumer: moving it forward lets events be pruned.
+    #[error("{caller} cannot say what {consumer} has read")]
+    NotYours { caller: Service, consumer: Service },
     #[error("something went wrong on our side")]
     Query(#[from] diesel::result::Error),
 }
 
 impl Fault for FeedError {
-    fn kind(&self) -> (actix_web::http::StatusCode, &'static str) {
+    fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Peer(error) => error.kind(),
             Self::Unavailable(error) => error.kind(),
+            Self::NotYours { .. } => (StatusCode::FORBIDDEN, "not_your_feed_position"),
             Self::Query(error) => query_kind(error),
         }
     }
@@ -58,10 +63,14 @@ pub struct FeedQuery {
 /// `GET /internal/events`: asking for what comes after a position acknowledges all up to it.
 pub async fn events(
     host: web::Data<Host>,
-    _caller: ServiceCaller,
+    caller: ServiceCaller,
     query: Query<FeedQuery>,
 ) -> Result<web::Json<FeedPage>, FeedError> {
     let FeedQuery { after, consumer } = query.into_inner();
+    let ServiceCaller(caller) = caller;
+    if caller != consumer {
+        return Err(FeedError::NotYours { caller, consumer });
+    }
     let (producer, now) = (host.service, host.clock.now());
     let items = host
         .db
