@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Int4, Int8, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use futures::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +26,8 @@ use crate::{Clock, Db};
 
 /// How long a claim holds without renewal; a killed worker's job is taken up after this.
 const LEASE: Duration = Duration::from_secs(15);
+/// How long a job that panicked waits; a bug seldom goes away by itself.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
 /// How often an idle worker looks when nothing was enqueued in its own process.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -182,9 +186,11 @@ impl Runner {
         let Some(run) = self.kinds.get(job.kind.as_str()) else {
             return Ok(false);
         };
-        let work = run(job.payload.clone(), job.attempts.unsigned_abs());
+        // A panic is one job's failure; it must not take the other jobs and the service along.
+        let work =
+            AssertUnwindSafe(async { run(job.payload.clone(), job.attempts.unsigned_abs()).await });
         let done = tokio::select! {
-            done = work => done,
+            done = work.catch_unwind() => done.unwrap_or_else(|_| panicked(&job)),
             () = self.keep_lease(&job) => return Ok(true),
         };
         let now = self.clock.now();
@@ -213,6 +219,11 @@ impl Runner {
             }
         }
     }
+}
+
+fn panicked(job: &Claimed) -> Done {
+    tracing::error!(job.id = %job.id, job.kind = job.kind, "job panicked");
+    Done::RetryAfter(AFTER_PANIC, "panicked".to_owned())
 }
 
 /// Claims the oldest due job of these kinds that nobody holds.
