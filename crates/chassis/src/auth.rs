@@ -18,10 +18,12 @@ use crate::{Clock, respond_with_problem};
 
 /// Most verified tokens remembered; then the memory starts anew.
 const REMEMBERED: usize = 10_000;
-/// An unknown key id makes us fetch the keys again, at most this often.
+/// An unknown key id makes us fetch the keys again, at most this often; so does a failed fetch.
 const REFETCH_S: i64 = 2;
 /// Keys are fetched anew at this age even when every key id is known.
 const STALE_S: i64 = 300;
+/// How long a fetch may take: requests wait for it.
+const FETCH: Duration = Duration::from_secs(2);
 
 /// Why a request's caller could not be established.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,8 @@ pub struct Verifier {
 struct Keys {
     set: KeySet,
     fetched_at: i64,
+    /// When the last fetch failed; 0 since one succeeded.
+    failed_at: i64,
 }
 
 impl Verifier {
@@ -78,7 +82,10 @@ impl Verifier {
     /// Holds the keys itself: identity's own verifier, and tests.
     pub fn local(set: KeySet, clock: Clock) -> Self {
         Self {
-            keys: RwLock::new(Keys { set, fetched_at: 0 }),
+            keys: RwLock::new(Keys {
+                set,
+                ..Keys::default()
+            }),
             source: None,
             remembered: Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
@@ -94,6 +101,7 @@ impl Verifier {
             .unwrap_or_else(|poison| poison.into_inner()) = Keys {
             set,
             fetched_at: self.clock.now().timestamp(),
+            failed_at: 0,
         };
         self.remembered
             .lock()
@@ -138,50 +146,79 @@ impl Verifier {
         Some(Ok(verified.clone()))
     }
 
-    /// Fetches the keys when `kid` is unknown or the set is old. Callers wait for one fetch.
+    /// Fetches the keys when `kid` is unknown or the set is old. Callers wait for one fetch, and
+    /// only those that cannot do without: old keys are better than none while identity is away.
     async fn have_key(&self, kid: &str) -> Result<(), Denied> {
         let Some((http, url)) = &self.source else {
             return Ok(());
         };
-        if !self.wants_fetch(kid) {
-            return Ok(());
+        let want = self.want(kid);
+        let _one = match want {
+            Want::Nothing => return Ok(()),
+            Want::Fresher => match self.fetching.try_lock() {
+                Ok(one) => one,
+                Err(_) => return Ok(()),
+            },
+            Want::This => self.fetching.lock().await,
+            Want::Later => return Err(Unavailable::new("identity").into()),
+        };
+        match self.want(kid) {
+            Want::Nothing => return Ok(()),
+            Want::Later => return Err(Unavailable::new("identity").into()),
+            Want::Fresher | Want::This => {}
         }
-        let _one = self.fetching.lock().await;
-        if !self.wants_fetch(kid) {
-            return Ok(());
-        }
-        match fetch(http, url).await {
-            Ok(set) => self.replace(set),
-            Err(error) => {
-                // Old keys are better than none while identity is away.
-                let keys = self
-                    .keys
-                    .read()
-                    .unwrap_or_else(|poison| poison.into_inner());
-                if !keys.set.contains(kid) {
-                    return Err(Unavailable::because("identity", error).into());
-                }
+        match (fetch(http, url).await, want) {
+            (Ok(set), _) => self.replace(set),
+            (Err(error), Want::Fresher) => {
+                tracing::warn!(%error, "identity's keys cannot be fetched, the old ones serve on");
+                self.note_failure();
+            }
+            (Err(error), _) => {
+                self.note_failure();
+                return Err(Unavailable::because("identity", error).into());
             }
         }
         Ok(())
     }
 
-    fn wants_fetch(&self, kid: &str) -> bool {
+    fn note_failure(&self) {
+        let mut keys = self
+            .keys
+            .write()
+            .unwrap_or_else(|poison| poison.into_inner());
+        keys.failed_at = self.clock.now().timestamp();
+    }
+
+    fn want(&self, kid: &str) -> Want {
         let keys = self
             .keys
             .read()
             .unwrap_or_else(|poison| poison.into_inner());
-        let age = self.clock.now().timestamp() - keys.fetched_at;
-        if keys.set.contains(kid) {
-            age > STALE_S
-        } else {
-            age > REFETCH_S
+        let now = self.clock.now().timestamp();
+        let failed = now - keys.failed_at <= REFETCH_S;
+        match (keys.set.contains(kid), now - keys.fetched_at) {
+            (true, age) if age > STALE_S && !failed => Want::Fresher,
+            (false, _) if failed => Want::Later,
+            (false, age) if age > REFETCH_S => Want::This,
+            _ => Want::Nothing,
         }
     }
 }
 
+/// What a token's key id asks of the set of keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    Nothing,
+    /// The key is there, but the set is old.
+    Fresher,
+    /// The key is not there.
+    This,
+    /// The key is not there, and identity did not answer a moment ago.
+    Later,
+}
+
 async fn fetch(http: &reqwest::Client, url: &Url) -> reqwest::Result<KeySet> {
-    let request = http.get(url.clone()).timeout(Duration::from_secs(5));
+    let request = http.get(url.clone()).timeout(FETCH);
     let jwks: JwkSet = request.send().await?.error_for_status()?.json().await?;
     Ok(KeySet::from_jwks(&jwks))
 }
