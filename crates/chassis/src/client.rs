@@ -23,6 +23,8 @@ use crate::respond_with_problem;
 
 /// How long a peer may take when the caller does not say otherwise.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long identity may take to issue a token, which everybody waits for.
+const TOKEN_DEADLINE: Duration = Duration::from_secs(5);
 /// So many failures in a row open the breaker …
 const FAILURES: u32 = 5;
 /// … for this long.
@@ -90,6 +92,8 @@ pub struct ServiceTokens {
     url: Url,
     request: ServiceTokenRequest,
     current: Mutex<Option<(String, i64)>>,
+    /// Until when identity is not asked again, after it did not answer.
+    failing_until_ms: AtomicI64,
 }
 
 impl ServiceTokens {
@@ -106,6 +110,7 @@ impl ServiceTokens {
             url,
             request,
             current: Mutex::new(None),
+            failing_until_ms: AtomicI64::new(0),
         }
     }
 
@@ -122,22 +127,32 @@ impl ServiceTokens {
             url,
             request,
             current,
+            failing_until_ms: AtomicI64::new(0),
         }
     }
 
-    /// A token that is valid for another minute at least.
+    /// A token that is valid for another minute at least. Callers wait for one fetch; when it
+    /// fails, all of them fail with it instead of waiting for one more each.
     async fn token(&self) -> Result<String, PeerError> {
         let mut current = self.current.lock().await;
         let now = Utc::now().timestamp();
         if let Some((token, _)) = current.as_ref().filter(|(_, until)| *until > now + 60) {
             return Ok(token.clone());
         }
+        if Utc::now().timestamp_millis() < self.failing_until_ms.load(Ordering::Relaxed) {
+            return Err(Unavailable::new(Service::Identity.as_str()).into());
+        }
         let request = self
             .http
             .post(self.url.clone())
             .json(&self.request)
-            .timeout(DEADLINE);
-        let issued: IssuedToken = answer(Service::Identity, request.send().await).await?;
+            .timeout(TOKEN_DEADLINE);
+        let answer: Result<IssuedToken, _> = answer(Service::Identity, request.send().await).await;
+        if matches!(answer, Err(PeerError::Unavailable(_))) {
+            let until = Utc::now().timestamp_millis() + OPEN_MS;
+            self.failing_until_ms.store(until, Ordering::Relaxed);
+        }
+        let issued = answer?;
         *current = Some((issued.access_token.clone(), now + issued.expires_in));
         Ok(issued.access_token)
     }
