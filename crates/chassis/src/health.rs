@@ -1,12 +1,17 @@
 //! Health: alive, ready, and the parts with their latencies.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::future::Future;
+use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
+use crate::Unavailable;
 use crate::host::Host;
+
+/// A part that takes longer to answer is as good as away: probes do not wait.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The answer of `/health` and `/health/ready`.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -53,36 +58,36 @@ pub(crate) async fn parts(host: web::Data<Host>) -> HttpResponse {
 }
 
 async fn look(host: &Host) -> Health {
-    let started = Instant::now();
-    let database = host.db.ping().await;
     let mut parts = BTreeMap::new();
-    parts.insert(
-        "postgres".to_owned(),
-        Part {
-            ok: database.is_ok(),
-            required: true,
-            took_ms: started.elapsed().as_secs_f64() * 1e3,
-            detail: database.err().map(|error| error.to_string()),
-        },
-    );
+    let postgres = part("the database", true, host.db.ping()).await;
+    parts.insert("postgres".to_owned(), postgres);
     if let Some(redis) = &host.redis {
-        let started = Instant::now();
-        let answer = redis.ping().await;
-        parts.insert(
-            "redis".to_owned(),
-            Part {
-                ok: answer.is_ok(),
-                required: false,
-                took_ms: started.elapsed().as_secs_f64() * 1e3,
-                detail: answer.err().map(|error| error.to_string()),
-            },
-        );
+        let redis = part("redis", false, redis.ping()).await;
+        parts.insert("redis".to_owned(), redis);
     }
     Health {
         status: status(&parts).to_owned(),
         service: host.service.as_str().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         parts,
+    }
+}
+
+/// Whether `ping` gets an answer in time.
+async fn part(
+    name: &str,
+    required: bool,
+    ping: impl Future<Output = Result<(), Unavailable>>,
+) -> Part {
+    let started = Instant::now();
+    let answer = tokio::time::timeout(PATIENCE, ping)
+        .await
+        .unwrap_or_else(|_| Err(Unavailable::new(name)));
+    Part {
+        ok: answer.is_ok(),
+        required,
+        took_ms: started.elapsed().as_secs_f64() * 1e3,
+        detail: answer.err().map(|error| error.to_string()),
     }
 }
 
