@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::auth::Service;
 use common::values::Secret;
@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 const CHANNEL: &str = "clarion:bell:";
+/// A connection that lasted this long was a good one.
+const LASTING: Duration = Duration::from_secs(10);
 
 /// Rings the bell of one service; ringing many times at once is one ring.
 #[derive(Clone, Debug, Default)]
@@ -62,14 +64,19 @@ impl Bell {
     /// Publishes this service's rings and listens for the others', until `stop`. Reconnects as
     /// long as Redis is away.
     pub async fn run(self, service: Service, ringer: Ringer, url: Secret, stop: CancellationToken) {
-        let mut pause = Duration::from_millis(200);
+        const SHORTEST: Duration = Duration::from_millis(200);
+        let mut pause = SHORTEST;
         loop {
+            let started = Instant::now();
             let connected = tokio::select! {
                 () = stop.cancelled() => return,
                 result = self.connected(service, &ringer, &url) => result,
             };
             if let Err(error) = connected {
                 tracing::warn!(%error, "redis is away: events are polled");
+            }
+            if started.elapsed() > LASTING {
+                pause = SHORTEST;
             }
             tokio::select! {
                 () = stop.cancelled() => return,
