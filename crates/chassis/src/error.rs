@@ -141,13 +141,15 @@ pub fn query_kind(error: &QueryError) -> (StatusCode, &'static str) {
 
 /// Whether Postgres is gone, going or coming, rather than the query wrong.
 pub fn is_away(error: &QueryError) -> bool {
-    const SIGNS: [&str; 6] = [
+    const SIGNS: [&str; 7] = [
         "server closed the connection",
         "connection to server",
         "terminating connection",
         "the database system is",
         "no connection to the server",
         "could not receive data from server",
+        // Somebody holds a row for long; the same request may succeed in a moment.
+        "canceling statement due to lock timeout",
     ];
     match error {
         QueryError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
