@@ -246,7 +246,9 @@ fn refused(report: &garde::Report) -> InvalidInput {
             .collect();
         FieldError::new(pointer, error.to_string())
     });
-    InvalidInput::fields(fields.collect())
+    let mut fields: Vec<_> = fields.collect();
+    fields.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+    InvalidInput::fields(fields)
 }
 
 /// A query string; what is wrong with it is named.
@@ -430,6 +432,6 @@ mod tests {
             .iter()
             .map(|field| field.pointer.as_str())
             .collect();
-        assert_eq!(pointers, ["/name", "/items/1"]);
+        assert_eq!(pointers, ["/items/1", "/name"]);
     }
 }
