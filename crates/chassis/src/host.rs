@@ -58,6 +58,7 @@ pub struct Host {
     pub stop: CancellationToken,
     pub(crate) workers: usize,
     pub(crate) drain: Duration,
+    notice: Duration,
 }
 
 /// A host that has not started to serve: it gathers background tasks.
@@ -123,6 +124,7 @@ impl Starting {
             stop: stop.clone(),
             workers: base.workers.max(1),
             drain: base.drain,
+            notice: base.notice,
         };
         let mut starting = Self {
             host,
@@ -148,8 +150,8 @@ impl Starting {
         self.tasks.push((name, Box::pin(task)));
     }
 
-    /// Serves `routes` until `stop`; then readiness fails, the listener drains, and the tasks end
-    /// within the deadline.
+    /// Serves `routes` until `stop`; then readiness fails, after the notice the listener drains,
+    /// and both it and the tasks end within one deadline.
     pub async fn run(
         self,
         stop: CancellationToken,
@@ -162,7 +164,8 @@ impl Starting {
             tasks,
             ..
         } = self;
-        let (own_stop, drain, service) = (host.stop.clone(), host.drain, host.service);
+        let (own_stop, service) = (host.stop.clone(), host.service);
+        let (notice, drain, close) = (host.notice, host.drain, CancellationToken::new());
         let mut running = JoinSet::new();
         for (name, task) in tasks {
             running.spawn(async move {
@@ -170,7 +173,7 @@ impl Starting {
                 name
             });
         }
-        let server = server::serve(host, listener, openapi, routes);
+        let server = server::serve(host, listener, openapi, routes, close.clone());
         tokio::pin!(server);
         let failure = tokio::select! {
             () = stop.cancelled() => None,
@@ -179,10 +182,16 @@ impl Starting {
         };
         own_stop.cancel();
         if failure.is_none() {
+            // Still serving: whoever balances over us has not heard of it yet.
+            tokio::time::timeout(notice, &mut server).await.ok();
+        }
+        let deadline = tokio::time::Instant::now() + drain;
+        close.cancel();
+        if failure.is_none() {
             server.await?;
         }
         let drained = async { while running.join_next().await.is_some() {} };
-        if tokio::time::timeout(drain, drained).await.is_err() {
+        if tokio::time::timeout_at(deadline, drained).await.is_err() {
             tracing::warn!(%service, "work in hand did not end in time and was cut");
         }
         failure.map_or(Ok(()), Err)

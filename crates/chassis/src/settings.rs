@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,18 +13,48 @@ use url::Url;
 
 /// Where settings come from. Later layers win.
 #[derive(Clone, Debug, Default)]
-pub struct Source(HashMap<String, String>);
+pub struct Source {
+    values: HashMap<String, String>,
+    /// What was wrong with a layer as a whole.
+    problems: Vec<String>,
+}
 
 impl Source {
     /// The `.env` file of the working directory, if there is one, below the environment.
     pub fn from_process() -> Self {
-        let file = dotenvy::dotenv_iter().into_iter().flatten().flatten();
-        Self(file.chain(std::env::vars()).collect())
+        let mut source = Self::default();
+        source.take_file(Path::new(".env"));
+        // A variable that is not UTF-8 is none of ours.
+        let environment = std::env::vars_os();
+        let texts = environment
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        source.values.extend(texts);
+        source
+    }
+
+    /// Adds what a file in `.env` format says; that it is absent is no problem.
+    fn take_file(&mut self, path: &Path) {
+        let lines = match dotenvy::from_path_iter(path) {
+            Ok(lines) => lines,
+            Err(error) if error.not_found() => return,
+            Err(error) => {
+                self.problems.push(format!("{}: {error}", path.display()));
+                return;
+            }
+        };
+        for line in lines {
+            match line {
+                Ok((key, value)) => {
+                    self.values.insert(key, value);
+                }
+                Err(error) => self.problems.push(format!("{}: {error}", path.display())),
+            }
+        }
     }
 
     /// Adds a layer on top: the command line, or a test's own values.
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
-        self.0.insert(key.to_owned(), value.into());
+        self.values.insert(key.to_owned(), value.into());
         self
     }
 
@@ -31,7 +62,7 @@ impl Source {
     pub fn reader(&self) -> Reader<'_> {
         Reader {
             source: self,
-            problems: Vec::new(),
+            problems: self.problems.clone(),
         }
     }
 }
@@ -114,7 +145,7 @@ impl Reader<'_> {
 
     fn text(&self, key: &str) -> Option<String> {
         self.source
-            .0
+            .values
             .get(key)
             .filter(|text| !text.is_empty())
             .cloned()
@@ -190,6 +221,8 @@ pub struct Base {
     pub workers: usize,
     /// How long work in hand may take to end after a stop signal.
     pub drain: Duration,
+    /// How long readiness fails before the listener closes, so that balancers notice in time.
+    pub notice: Duration,
     pub clock: crate::Clock,
 }
 
@@ -222,6 +255,7 @@ impl Base {
             service_secret: read.secret("CLARION_SERVICE_SECRET"),
             workers: read.or("HTTP_WORKERS", cores),
             drain: Duration::from_secs(read.or("DRAIN_SECONDS", 20)),
+            notice: Duration::from_secs(read.or("STOP_NOTICE_SECONDS", 0)),
             clock: crate::Clock::System,
         }
     }
@@ -260,6 +294,21 @@ mod tests {
         let path = file.path().to_string_lossy().into_owned();
         let source = Source::default().with("X", "from env").with("X_FILE", path);
         assert_eq!(source.reader().secret("X"), Secret::new("hunter2"));
+    }
+
+    #[test]
+    fn a_bad_line_of_a_dot_env_file_is_named_and_the_others_are_taken() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), "A_KEY=one\nB KEY=two\nC_KEY=three\n").expect("writable");
+        let mut source = Source::default();
+        source.take_file(file.path());
+        source.take_file(Path::new("/nowhere/.env"));
+        let mut read = source.reader();
+        assert_eq!(read.or("A_KEY", String::new()), "one");
+        assert_eq!(read.or("C_KEY", String::new()), "three");
+        let BadSettings(problems) = read.finish(()).expect_err("the second line is bad");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains("B KEY"), "{problems:?}");
     }
 
     #[test]

@@ -27,10 +27,11 @@ impl LogSettings {
                 false
             }
         };
-        Self {
-            filter: read.or("CLARION_LOG", "info".to_owned()),
-            json,
+        let filter = read.or("CLARION_LOG", "info".to_owned());
+        if let Err(error) = EnvFilter::try_new(&filter) {
+            read.refuse("CLARION_LOG", error);
         }
+        Self { filter, json }
     }
 
     /// Starts writing logs to stderr; stdout belongs to the program's own answers.

@@ -211,6 +211,11 @@ impl<S: Service> TestService<S> {
         chassis::outbox::kinds(&mut self.connect()).expect("the outbox can be read")
     }
 
+    /// Tells it to stop and does not wait.
+    pub fn begin_to_stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Stops it and waits until it has.
     pub fn stop(&mut self) {
         self.stop.cancel();

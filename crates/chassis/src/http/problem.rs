@@ -56,6 +56,17 @@ impl Fault for NoRoute {
     }
 }
 
+/// A path that has routes, for other methods.
+#[derive(Debug, thiserror::Error)]
+#[error("this address does not take this method")]
+pub(crate) struct NoMethod;
+
+impl Fault for NoMethod {
+    fn kind(&self) -> (StatusCode, &'static str) {
+        (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+    }
+}
+
 /// The default handler: nothing lives here.
 pub async fn not_found() -> HttpResponse {
     problem(&NoRoute)

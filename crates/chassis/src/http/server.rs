@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::ALLOW;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error, HttpServer};
+use tokio_util::sync::CancellationToken;
 
 use super::context::RequestContext;
-use super::not_found;
+use super::problem::{NoMethod, not_found, problem};
 use crate::host::Host;
 use crate::{feed, health, metrics};
 
@@ -19,15 +22,16 @@ pub fn etag(version: i64) -> (&'static str, String) {
     ("etag", format!("\"{version}\""))
 }
 
-/// Serves until the host's stop signal, then drains.
+/// Serves until `close`, then drains.
 pub(crate) async fn serve(
     host: Host,
     listener: std::net::TcpListener,
     openapi: utoipa::openapi::OpenApi,
     routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    close: CancellationToken,
 ) -> std::io::Result<()> {
     let openapi = Arc::new(serde_json::to_string(&openapi).unwrap_or_default());
-    let (workers, drain, stop) = (host.workers, host.drain, host.stop.clone());
+    let (workers, drain) = (host.workers, host.drain);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(host.clone()))
@@ -57,7 +61,7 @@ pub(crate) async fn serve(
     tokio::pin!(running);
     tokio::select! {
         ended = &mut running => ended,
-        () = stop.cancelled() => {
+        () = close.cancelled() => {
             let (_, ended) = tokio::join!(handle.stop(true), running);
             ended
         }
@@ -70,17 +74,35 @@ async fn openapi_json(document: web::Data<Arc<String>>) -> actix_web::HttpRespon
         .body(document.as_str().to_owned())
 }
 
+/// The answer; a resource without this method answers with an empty body, which is no problem
+/// document, so it gets one here.
+async fn answered(
+    next: Next<impl MessageBody + 'static>,
+    request: ServiceRequest,
+) -> Result<ServiceResponse, Error> {
+    let response = next.call(request).await?;
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return Ok(response.map_into_boxed_body());
+    }
+    let allow = response.headers().get(ALLOW).cloned();
+    let mut problem = problem(&NoMethod);
+    if let Some(allow) = allow {
+        problem.headers_mut().insert(ALLOW, allow);
+    }
+    Ok(response.into_response(problem))
+}
+
 /// Gives every request its context, counts it and logs it.
 async fn around(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
     let started = Instant::now();
     let context = RequestContext::from_headers(request.headers());
     let host = request.app_data::<web::Data<Host>>().cloned();
     let method = request.method().clone();
     let request_id = context.request_id.clone();
-    let response = context.clone().scope(next.call(request)).await?;
+    let response = context.clone().scope(answered(next, request)).await?;
     let took = started.elapsed();
     let status = response.status().as_u16();
     let route = response
