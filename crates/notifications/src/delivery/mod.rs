@@ -32,7 +32,7 @@ pub(crate) use links::Links;
 pub(crate) use meters::Meters;
 
 /// How long a claim holds; a killed worker's messages are looked at again after this.
-pub(crate) const LEASE: Duration = Duration::from_secs(60);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// How mail is sent.
 #[derive(Clone, Debug)]

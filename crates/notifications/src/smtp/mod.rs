@@ -6,6 +6,8 @@
 mod address;
 mod connection;
 mod reply;
+#[cfg(test)]
+mod scripted;
 mod server;
 mod stream;
 

@@ -1,6 +1,7 @@
 //! The service through HTTP, with a real mailbox as its mail server.
 
 mod failures;
+mod kill;
 mod main_path;
 mod outcomes;
 mod requests;

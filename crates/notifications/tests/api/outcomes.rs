@@ -224,7 +224,7 @@ async fn an_unsubscription_before_the_campaign_does_not_count_against_a_new_cons
         at: world.app.clock.now(),
     };
     world.app.peer(Name::Leads).tell(world.app.workspace, &left);
-    old.hand_over(&[someone.clone()]).await;
+    old.hand_over(std::slice::from_ref(&someone)).await;
     world.app.clock.advance(Duration::seconds(10));
     let new = world.campaign().await;
     new.hand_over(&[someone]).await;

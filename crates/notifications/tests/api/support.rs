@@ -15,17 +15,17 @@ use testkit::{Client, Setup, TestService, eventually};
 use tokio_util::sync::CancellationToken;
 
 /// How long a mail may take to arrive.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A mailbox in a thread of its own; it ends with the test.
-pub struct Post {
-    pub handle: mailbox::Handle,
-    pub address: SocketAddr,
+pub(crate) struct Post {
+    pub(crate) handle: mailbox::Handle,
+    pub(crate) address: SocketAddr,
     stop: CancellationToken,
 }
 
 impl Post {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (sender, receiver) = std::sync::mpsc::channel();
         let stop = CancellationToken::new();
         let token = stop.clone();
@@ -52,16 +52,16 @@ impl Post {
         }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("smtp://{}", self.address)
     }
 
     /// How many messages it has taken in.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.handle.stats().messages
     }
 
-    pub async fn mail_to(&self, address: &str) -> Mail {
+    pub(crate) async fn mail_to(&self, address: &str) -> Mail {
         let mail = self.handle.wait_for_mail_to(address, PATIENCE).await;
         mail.unwrap_or_else(|| panic!("no mail to {address}"))
     }
@@ -74,13 +74,13 @@ impl Drop for Post {
 }
 
 /// A service and its mailbox.
-pub struct World {
-    pub app: TestService<Notifications>,
-    pub post: Post,
+pub(crate) struct World {
+    pub(crate) app: TestService<Notifications>,
+    pub(crate) post: Post,
 }
 
 /// The settings that make a service send to `post`, quickly noticing what goes wrong.
-pub fn setup(post: &Post) -> Setup<'static> {
+pub(crate) fn setup(post: &Post) -> Setup<'static> {
     Setup::default()
         .with("SMTP_URL", post.url())
         .with("SMTP_CONNECTIONS", "4")
@@ -88,22 +88,22 @@ pub fn setup(post: &Post) -> Setup<'static> {
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let post = Post::start();
         let app = setup(&post).start().await;
         Self { app, post }
     }
 
-    pub fn campaigns(&self) -> Client {
+    pub(crate) fn campaigns(&self) -> Client {
         self.app.as_service(Name::Campaigns)
     }
 
     /// A running campaign that nobody was handed over to yet.
-    pub async fn campaign(&self) -> Campaign<'_> {
+    pub(crate) async fn campaign(&self) -> Campaign<'_> {
         self.campaign_with(|_| {}).await
     }
 
-    pub async fn campaign_with(&self, change: impl FnOnce(&mut Value)) -> Campaign<'_> {
+    pub(crate) async fn campaign_with(&self, change: impl FnOnce(&mut Value)) -> Campaign<'_> {
         let id = CampaignId::new();
         let mut snapshot = snapshot(self.app.workspace);
         change(&mut snapshot);
@@ -118,7 +118,12 @@ impl World {
     }
 
     /// The path below which a link leads, opened as a token.
-    pub fn token(&self, url: &str, path: &str, purpose: Purpose) -> common::token::MailToken {
+    pub(crate) fn token(
+        &self,
+        url: &str,
+        path: &str,
+        purpose: Purpose,
+    ) -> common::token::MailToken {
         let keys: Keyring = self.app.links();
         let token = url
             .rsplit_once(path)
@@ -128,7 +133,7 @@ impl World {
     }
 }
 
-pub fn snapshot(workspace: WorkspaceId) -> Value {
+pub(crate) fn snapshot(workspace: WorkspaceId) -> Value {
     json!({
         "workspace_id": workspace,
         "name": "Spring",
@@ -144,7 +149,7 @@ pub fn snapshot(workspace: WorkspaceId) -> Value {
     })
 }
 
-pub fn person(address: &str) -> Recipient {
+pub(crate) fn person(address: &str) -> Recipient {
     Recipient {
         lead_id: LeadId::new(),
         email: address.to_owned(),
@@ -155,13 +160,13 @@ pub fn person(address: &str) -> Recipient {
 }
 
 /// A campaign of a test.
-pub struct Campaign<'w> {
+pub(crate) struct Campaign<'w> {
     world: &'w World,
-    pub id: CampaignId,
+    pub(crate) id: CampaignId,
 }
 
 impl Campaign<'_> {
-    pub async fn hand_over(&self, people: &[Recipient]) -> i64 {
+    pub(crate) async fn hand_over(&self, people: &[Recipient]) -> i64 {
         let recipients: Vec<_> = people
             .iter()
             .map(|person| json!({ "recipient": person }))
@@ -169,7 +174,7 @@ impl Campaign<'_> {
         self.hand_over_json(json!(recipients)).await
     }
 
-    pub async fn hand_over_json(&self, recipients: Value) -> i64 {
+    pub(crate) async fn hand_over_json(&self, recipients: Value) -> i64 {
         let body = json!({ "workspace_id": self.world.app.workspace, "recipients": recipients });
         let path = format!("/internal/campaigns/{}/recipients", self.id);
         let answer = self
@@ -183,7 +188,7 @@ impl Campaign<'_> {
         answer.json::<Value>()["added"].as_i64().expect("a number")
     }
 
-    pub async fn order(&self, order: &str) {
+    pub(crate) async fn order(&self, order: &str) {
         let path = format!("/internal/campaigns/{}/{order}", self.id);
         let body = json!({ "workspace_id": self.world.app.workspace });
         self.world
@@ -195,7 +200,7 @@ impl Campaign<'_> {
             .assert_status(204);
     }
 
-    pub async fn settlement(&self) -> Settlement {
+    pub(crate) async fn settlement(&self) -> Settlement {
         let path = format!(
             "/internal/campaigns/{}/settlement?workspace_id={}",
             self.id, self.world.app.workspace
@@ -217,13 +222,17 @@ impl Campaign<'_> {
     }
 
     /// Waits until the settlement is as wanted, and answers it.
-    pub async fn until(&self, what: &str, holds: impl Fn(&Settlement) -> bool) -> Settlement {
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        holds: impl Fn(&Settlement) -> bool,
+    ) -> Settlement {
         eventually(what, || async { holds(&self.settlement().await) }).await;
         self.settlement().await
     }
 
     /// Its messages with this outcome, as the API lists them.
-    pub async fn messages(&self, outcome: &str) -> Vec<Value> {
+    pub(crate) async fn messages(&self, outcome: &str) -> Vec<Value> {
         let path = format!("/api/v1/messages?campaign_id={}&outcome={outcome}", self.id);
         let client = self.world.app.as_role(common::auth::Role::Marketer);
         let page: Value = client.get(path).send().await.assert_status(200).json();
