@@ -201,9 +201,9 @@ pub(crate) fn is_plain(path: &str) -> bool {
         let text = text.to_ascii_lowercase();
         text.contains("%00") || text.contains("%5c") || text.contains('\\')
     };
-    // Most paths have neither, and allocate nothing.
-    !(path.contains('%') || path.contains('\\')) && !path.contains("/.")
-        || !(segments.any(dots) || tricky(path))
+    // Most paths have nothing of the kind, and allocate nothing.
+    let suspicious = path.contains(['%', '\\']) || path.contains("/.");
+    !suspicious || !(segments.any(dots) || tricky(path))
 }
 
 #[cfg(test)]

@@ -20,8 +20,9 @@ fn rude(answer: &'static [u8]) -> (String, Arc<AtomicUsize>) {
         for mut stream in listener.incoming().flatten() {
             counted.fetch_add(1, Ordering::SeqCst);
             let mut buffer = [0; 4096];
-            stream.read(&mut buffer).ok();
-            stream.write_all(answer).ok();
+            if stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+                stream.write_all(answer).ok();
+            }
         }
     });
     (url, count)
@@ -201,4 +202,24 @@ async fn a_body_that_hides_its_size_is_cut_at_the_limit() {
         .await;
     answer.assert_error(413, "body_too_large");
     assert!(leads.received() <= 2 * 1024 * 1024);
+}
+
+#[actix_web::test]
+async fn an_answer_that_comes_before_the_end_of_the_body_is_heard() {
+    let (url, _) = rude(
+        b"HTTP/1.1 422 Unprocessable Entity\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno",
+    );
+    let early = Upstream::start();
+    for url in [url, early.url()] {
+        let app: App = Setup::default().with("LEADS_URL", url).start().await;
+        for _ in 0..3 {
+            let answer = app
+                .as_role(Role::Owner)
+                .post("/api/v1/leads/imports/early")
+                .body(vec![b'x'; 20 * 1024 * 1024])
+                .send()
+                .await;
+            assert_eq!(answer.assert_status(422).text(), "no");
+        }
+    }
 }

@@ -108,6 +108,9 @@ impl Upstream {
 
 /// Notes the request and answers by the end of its path; otherwise with what it got.
 async fn answer(state: Data<State>, request: HttpRequest, mut body: web::Payload) -> HttpResponse {
+    if request.path().ends_with("/early") {
+        return HttpResponse::UnprocessableEntity().body("no");
+    }
     let mut whole = Vec::new();
     while let Some(Ok(chunk)) = body.next().await {
         state.received.fetch_add(chunk.len(), Ordering::SeqCst);
