@@ -40,6 +40,17 @@ pub(super) fn guarded(program: &Path) -> Command {
     command
 }
 
+/// The same as a user who may do nothing, if we are root; by Linux's custom that is `nobody`.
+pub(super) fn unprivileged(program: &Path) -> Command {
+    if !nix::unistd::geteuid().is_root() {
+        return guarded(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    command
+}
+
 /// A running child. It is asked to stop, and waited for, when this is dropped.
 #[derive(Debug)]
 pub(super) struct Running {
