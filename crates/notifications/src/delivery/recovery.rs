@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::hand::InHand;
 use super::{Delivery, LEASE};
 use crate::domain::state::State;
+use crate::store::campaigns::Campaign;
 use crate::store::claims::{self, Lease, Orphan};
 use crate::store::moves::{self, Move};
 use crate::store::{campaigns, messages};
@@ -48,13 +49,26 @@ pub(super) async fn run(delivery: Delivery, hand: Arc<InHand>, stop: Cancellatio
 async fn round(delivery: &Delivery, hand: &InHand) -> Result<bool, RecoveryError> {
     renew(delivery, hand).await?;
     let now = delivery.clock.now();
-    let (outcomes, waiting) = delivery
+    // Each in a transaction of its own, so that campaigns are always locked in one order.
+    let mut outcomes = delivery
         .db
-        .transaction(move |conn| {
-            let mut outcomes = resolve_orphans(conn, now)?;
-            outcomes.extend(empty_cancelled(conn, now)?);
-            Ok::<_, RecoveryError>((outcomes, messages::waiting(conn)?))
-        })
+        .transaction(move |conn| resolve_orphans(conn, now))
+        .await?;
+    let cancelled = delivery
+        .db
+        .run(move |conn| Ok::<_, RecoveryError>(campaigns::open(conn, "cancelled")?))
+        .await?;
+    for campaign in cancelled {
+        outcomes.extend(
+            delivery
+                .db
+                .transaction(move |conn| empty_cancelled(conn, &campaign, now))
+                .await?,
+        );
+    }
+    let waiting = delivery
+        .db
+        .run(|conn| Ok::<_, RecoveryError>(messages::waiting(conn)?))
         .await?;
     delivery.meters.waiting(waiting);
     for outcome in outcomes
@@ -125,9 +139,10 @@ fn resolved(orphan: &Orphan, now: DateTime<Utc>) -> Move {
     }
 }
 
-/// Skips what waits in cancelled campaigns.
+/// Skips what waits in a cancelled campaign.
 fn empty_cancelled(
     conn: &mut PgConnection,
+    campaign: &Campaign,
     now: DateTime<Utc>,
 ) -> Result<Vec<Outcome>, RecoveryError> {
     let until = now + TimeDelta::from_std(LEASE).unwrap_or_default();
@@ -135,13 +150,9 @@ fn empty_cancelled(
         token: Uuid::now_v7(),
         until,
     };
-    let mut outcomes = Vec::new();
-    for campaign in campaigns::open(conn, "cancelled")? {
-        let held = claims::of_cancelled(conn, &campaign, lease, BATCH)?;
-        let skip = |of| Move::settle(of, State::Skipped, Some("cancelled".into()));
-        let steps: Vec<Move> = held.into_iter().map(skip).collect();
-        moves::apply(conn, &steps, now)?;
-        outcomes.extend(steps.iter().map(|step| step.to.outcome()));
-    }
-    Ok(outcomes)
+    let held = claims::of_cancelled(conn, campaign, lease, BATCH)?;
+    let skip = |of| Move::settle(of, State::Skipped, Some("cancelled".into()));
+    let steps: Vec<Move> = held.into_iter().map(skip).collect();
+    moves::apply(conn, &steps, now)?;
+    Ok(steps.iter().map(|step| step.to.outcome()).collect())
 }
