@@ -93,9 +93,11 @@ async fn an_unknown_address_and_a_wrong_password_get_the_same_answer() {
 async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
     let app = App::start().await;
     register(&app, "ada@example.com").await;
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for _ in 0..15 {
-        for (email, times) in [
+    // The fastest of each: what the work takes when nothing else disturbs it. On a busy machine
+    // that takes some rounds to see; a missing hash never comes near.
+    let (mut known, mut unknown) = (f64::MAX, f64::MAX);
+    for _ in 0..100 {
+        for (email, fastest) in [
             ("ada@example.com", &mut known),
             ("eve@example.com", &mut unknown),
         ] {
@@ -103,16 +105,13 @@ async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
             login(&app, email, "wrong horse battery")
                 .await
                 .assert_status(401);
-            times.push(started.elapsed());
+            *fastest = fastest.min(started.elapsed().as_secs_f64());
+        }
+        if (0.8..1.25).contains(&(known / unknown)) {
+            return;
         }
     }
-    // The fastest of each: what the work takes when nothing else disturbs it.
-    let (known, unknown) = (
-        known.iter().min().expect("15 of them").as_secs_f64(),
-        unknown.iter().min().expect("15 of them").as_secs_f64(),
-    );
-    let ratio = known / unknown;
-    assert!((0.6..1.6).contains(&ratio), "{known} s and {unknown} s");
+    panic!("{known} s and {unknown} s");
 }
 
 #[actix_web::test]
