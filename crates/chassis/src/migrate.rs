@@ -57,8 +57,23 @@ pub fn prepare(
          REVOKE ALL ON SCHEMA {schema} FROM PUBLIC;
          REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
     );
-    with_lock(&mut conn, "clarion roles", |conn| conn.batch_execute(&sql))
+    with_lock(&mut conn, "clarion roles", |conn| alone(conn, &sql))
         .map_err(|cause| MigrateError::Prepare { schema, cause })
+}
+
+/// Runs `sql`, again when another database of the same server changed the same role meanwhile:
+/// roles belong to the server, advisory locks to a database.
+fn alone(conn: &mut PgConnection, sql: &str) -> diesel::QueryResult<()> {
+    const TRIES: u32 = 50;
+    for _ in 1..TRIES {
+        match conn.batch_execute(sql) {
+            Err(error) if error.to_string().contains("tuple concurrently updated") => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            done => return done,
+        }
+    }
+    conn.batch_execute(sql)
 }
 
 /// Applies what is missing of the chassis's and the service's migrations, as the service's role.
