@@ -1,0 +1,14 @@
+//! The chassis under a small service of the tests' own, on real Postgres and Redis.
+
+mod auth;
+mod bell;
+mod feed;
+mod http;
+mod idempotency;
+mod jobs;
+mod limits;
+mod migrate;
+mod outbox;
+mod peers;
+mod probe;
+mod stop;
