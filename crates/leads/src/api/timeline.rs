@@ -78,12 +78,14 @@ fn gather(conn: &mut PgConnection, lead: &Lead) -> Result<Vec<TimelineItem>, Err
         items.push(TimelineItem::new(lead.updated_at, "updated", detail));
     }
     let entries = consents::of_lead(conn, workspace, lead.id, MAX_CONSENTS)?;
-    items.extend(entries.into_iter().map(consent));
+    items.extend(entries.into_iter().rev().map(consent));
     let suppression = suppressions::find(conn, workspace, &lead.email_key)?;
     items.extend(suppression.map(suppressed));
     let reactions = leads::reactions(conn, workspace, lead.id)?;
     items.extend(reactions.into_iter().flat_map(reacted));
-    items.sort_by_key(|item| std::cmp::Reverse(item.at));
+    // What happened in one moment stays in order.
+    items.sort_by_key(|item| item.at);
+    items.reverse();
     Ok(items)
 }
 

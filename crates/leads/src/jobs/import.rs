@@ -14,15 +14,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::batch::Batch;
 use crate::domain::columns::Plan;
+use crate::domain::csv::MAX_ROW;
 use crate::state::State;
-use crate::store::imports::{self, Import};
+use crate::store::imports::{self, CHUNK, Import};
 use crate::store::staging::Upserted;
 use crate::store::{lists, staging};
 
 /// Rows of one batch.
 const BATCH_ROWS: i64 = 50_000;
-/// The window that a batch is read from: a row is at most 1 MiB, so it always moves on.
+/// The window that a batch is read from.
 const WINDOW_CHUNKS: usize = 33;
+// It holds the longest row, also when an earlier batch has read most of its first chunk.
+const _: () = assert!((WINDOW_CHUNKS - 1) * CHUNK > MAX_ROW);
 /// Failures in a row that are our own before an import is given up.
 const ATTEMPTS: u32 = 20;
 
@@ -334,14 +337,6 @@ async fn give_up(state: &State, job: &RunImport, reason: &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::csv::MAX_ROW;
-    use crate::store::imports::CHUNK;
-
-    #[test]
-    fn a_window_holds_more_than_the_longest_row() {
-        // Less the part of the first chunk that an earlier batch has read.
-        assert!((WINDOW_CHUNKS - 1) * CHUNK > MAX_ROW);
-    }
 
     #[test]
     fn what_will_pass_is_not_lasting() {

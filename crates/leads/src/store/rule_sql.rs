@@ -98,10 +98,10 @@ impl Terms {
 
     fn time(&self, field: TimeField, test: &TimeTest, out: &mut Statement) {
         let column = match field {
-            TimeField::CreatedAt => "l.created_at",
-            TimeField::UpdatedAt => "l.updated_at",
-            TimeField::LastOpenAt => "l.last_open_at",
-            TimeField::LastClickAt => "l.last_click_at",
+            TimeField::Created => "l.created_at",
+            TimeField::Updated => "l.updated_at",
+            TimeField::LastOpen => "l.last_open_at",
+            TimeField::LastClick => "l.last_click_at",
         };
         out.sql(column);
         match test {
@@ -233,12 +233,10 @@ fn spellings(value: &Scalar) -> Vec<Value> {
         Scalar::Number(number) => vec![json!(number), json!(number.to_string())],
         Scalar::Bool(flag) => vec![json!(flag), json!(flag.to_string())],
         Scalar::Text(text) => {
-            let other = match serde_json::from_str::<Value>(text) {
-                Ok(value @ (Value::Number(_) | Value::Bool(_))) if value.to_string() == *text => {
-                    Some(value)
-                }
-                _ => None,
-            };
+            let plain = serde_json::from_str::<Value>(text).ok();
+            let plain = plain.filter(|value| value.is_number() || value.is_boolean());
+            let spelled = plain.as_ref().map(Value::to_string);
+            let other = plain.filter(|_| spelled.as_ref() == Some(text));
             std::iter::once(json!(text)).chain(other).collect()
         }
     }

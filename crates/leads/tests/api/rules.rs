@@ -30,8 +30,8 @@ fn holds(world: &World, rule: &Value, lead: &Value) -> bool {
         return !holds(world, &rule["not"], lead);
     }
     let (field, op) = (
-        rule["field"].as_str().unwrap(),
-        rule["op"].as_str().unwrap(),
+        rule["field"].as_str().expect("a well-formed value"),
+        rule["op"].as_str().expect("a well-formed value"),
     );
     let value = &rule["value"];
     if op == "ne" {
@@ -43,21 +43,35 @@ fn holds(world: &World, rule: &Value, lead: &Value) -> bool {
         return !holds(world, &exists, lead);
     }
     if op == "in" {
-        return value.as_array().unwrap().iter().any(|value| {
-            holds(
-                world,
-                &json!({ "field": field, "op": "eq", "value": value }),
-                lead,
-            )
-        });
+        return value
+            .as_array()
+            .expect("a well-formed value")
+            .iter()
+            .any(|value| {
+                holds(
+                    world,
+                    &json!({ "field": field, "op": "eq", "value": value }),
+                    lead,
+                )
+            });
     }
     let found = field.split('.').fold(lead, |at, name| &at[name]);
     match field {
-        "list" => *value == json!(world.list) && lead["lists"].as_array().unwrap().contains(value),
+        "list" => {
+            *value == json!(world.list)
+                && lead["lists"]
+                    .as_array()
+                    .expect("a well-formed value")
+                    .contains(value)
+        }
         "segment" => *value == json!(world.segment) && holds(world, &world.segment_rule, lead),
-        "email" => text(op, &found.as_str().unwrap().to_lowercase(), &lower(value)),
+        "email" => text(
+            op,
+            &found.as_str().expect("a well-formed value").to_lowercase(),
+            &lower(value),
+        ),
         "tags" => {
-            let tags = found.as_array().unwrap();
+            let tags = found.as_array().expect("a well-formed value");
             if op == "exists" {
                 !tags.is_empty()
             } else {
@@ -69,7 +83,7 @@ fn holds(world: &World, rule: &Value, lead: &Value) -> bool {
         _ if found.is_null() => false,
         _ if op == "exists" => true,
         _ if found.is_number() => number(op, found.as_f64(), value),
-        _ => text(op, found.as_str().unwrap(), value),
+        _ => text(op, found.as_str().expect("a well-formed value"), value),
     }
 }
 
@@ -124,16 +138,17 @@ fn time(value: &Value) -> Option<DateTime<Utc>> {
 
 fn moment(world: &World, op: &str, found: Option<DateTime<Utc>>, value: &Value) -> bool {
     let Some(found) = found else { return false };
-    let ago = |value: &Value| world.now - Duration::days(value.as_i64().unwrap());
+    let ago =
+        |value: &Value| world.now - Duration::days(value.as_i64().expect("a well-formed value"));
     match op {
         "exists" => true,
         "within_days" => found >= ago(value) && found <= world.now,
         "before_days" => found < ago(value),
         "eq" => Some(found) == time(value),
-        "lt" => found < time(value).unwrap(),
-        "lte" => found <= time(value).unwrap(),
-        "gt" => found > time(value).unwrap(),
-        "gte" => found >= time(value).unwrap(),
+        "lt" => found < time(value).expect("a well-formed value"),
+        "lte" => found <= time(value).expect("a well-formed value"),
+        "gt" => found > time(value).expect("a well-formed value"),
+        "gte" => found >= time(value).expect("a well-formed value"),
         other => panic!("{other}"),
     }
 }
@@ -317,7 +332,10 @@ async fn compiled_rules_mean_what_the_interpreter_says() {
     };
     let mut leads = Vec::new();
     for n in 0..60 {
-        let mut body = lead(now).new_tree(&mut runner).unwrap().current();
+        let mut body = lead(now)
+            .new_tree(&mut runner)
+            .expect("a well-formed value")
+            .current();
         body["email"] = json!(format!("{}{n}@example.com", ["a", "Ab", "b_"][n % 3]));
         let mut made = given_lead(&app, body).await;
         made["lists"] = json!([]);
@@ -337,7 +355,7 @@ async fn compiled_rules_mean_what_the_interpreter_says() {
     for case in 0..CASES {
         let rule = rule(now, list.clone(), segment.clone())
             .new_tree(&mut runner)
-            .unwrap()
+            .expect("a well-formed value")
             .current();
         let mut expected: Vec<String> = leads
             .iter()
@@ -396,7 +414,12 @@ async fn found(app: &crate::support::App, rule: &Value) -> Vec<String> {
         .send()
         .await
         .assert_status(204);
-    let mut ids: Vec<String> = page["items"].as_array().unwrap().iter().map(id).collect();
+    let mut ids: Vec<String> = page["items"]
+        .as_array()
+        .expect("a well-formed value")
+        .iter()
+        .map(id)
+        .collect();
     ids.sort_unstable();
     ids
 }

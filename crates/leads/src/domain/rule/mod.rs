@@ -64,10 +64,10 @@ pub(crate) enum NumberField {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeField {
-    CreatedAt,
-    UpdatedAt,
-    LastOpenAt,
-    LastClickAt,
+    Created,
+    Updated,
+    LastOpen,
+    LastClick,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -156,10 +156,10 @@ impl Parser {
             "engagement.clicks" => self.number(NumberField::Clicks, raw),
             "engagement.orders" => self.number(NumberField::Orders, raw),
             "engagement.revenue" => self.number(NumberField::Revenue, raw),
-            "created_at" => self.time(TimeField::CreatedAt, raw),
-            "updated_at" => self.time(TimeField::UpdatedAt, raw),
-            "engagement.last_open_at" => self.time(TimeField::LastOpenAt, raw),
-            "engagement.last_click_at" => self.time(TimeField::LastClickAt, raw),
+            "created_at" => self.time(TimeField::Created, raw),
+            "updated_at" => self.time(TimeField::Updated, raw),
+            "engagement.last_open_at" => self.time(TimeField::LastOpen, raw),
+            "engagement.last_click_at" => self.time(TimeField::LastClick, raw),
             _ => match field.strip_prefix("attributes.") {
                 Some(path) => self.attribute(path, raw),
                 None => {
