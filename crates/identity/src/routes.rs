@@ -8,11 +8,11 @@ use crate::api::{accounts, api_keys, services, sessions, tokens, users, workspac
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .route("/api/v1/register", web::post().to(accounts::register))
-        .route("/api/v1/login", web::post().to(accounts::login))
-        .route("/api/v1/logout", web::post().to(tokens::logout))
-        .route("/api/v1/token/refresh", web::post().to(tokens::refresh))
-        .route("/api/v1/.well-known/jwks.json", web::get().to(tokens::jwks))
+        .service(web::resource("/api/v1/register").post(accounts::register))
+        .service(web::resource("/api/v1/login").post(accounts::login))
+        .service(web::resource("/api/v1/logout").post(tokens::logout))
+        .service(web::resource("/api/v1/token/refresh").post(tokens::refresh))
+        .service(web::resource("/api/v1/.well-known/jwks.json").get(tokens::jwks))
         .service(
             web::resource("/api/v1/session")
                 .post(sessions::start)
@@ -40,12 +40,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .get(api_keys::list)
                 .post(api_keys::create),
         )
-        .route("/api/v1/api-keys/{id}", web::delete().to(api_keys::delete))
-        .route(
-            "/internal/service-token",
-            web::post().to(services::service_token),
-        )
-        .route("/internal/exchange", web::post().to(services::exchange));
+        .service(web::resource("/api/v1/api-keys/{id}").delete(api_keys::delete))
+        .service(web::resource("/internal/service-token").post(services::service_token))
+        .service(web::resource("/internal/exchange").post(services::exchange));
 }
 
 /// The public part, for the merged document.

@@ -246,7 +246,7 @@ async fn a_service_proves_itself_by_the_secret() {
     }
     let leads = service(&app, Service::Leads).await;
     leads
-        .get("/internal/events?after=0&consumer=leads")
+        .get("/internal/events?after=0")
         .send()
         .await
         .assert_status(200);

@@ -343,3 +343,20 @@ async fn a_workspace_is_renamed_by_who_may() {
     assert_eq!(read["name"], "Engines");
     assert!(app.events().contains(&"workspace.renamed".to_owned()));
 }
+
+#[actix_web::test]
+async fn a_method_that_an_address_does_not_have_is_refused_in_words() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    for (method, path) in [
+        (reqwest::Method::PATCH, "/api/v1/users"),
+        (reqwest::Method::GET, "/api/v1/login"),
+        (reqwest::Method::GET, "/api/v1/api-keys/1"),
+    ] {
+        ada.client
+            .request(method, path)
+            .send()
+            .await
+            .assert_error(405, "method_not_allowed");
+    }
+}
