@@ -34,8 +34,9 @@ impl Variables {
         if line.contains("Base::read(") {
             let base = ["DATABASE_URL", "CLARION_SERVICE_SECRET", "IDENTITY_URL"];
             let base = base.into_iter().filter(|key| {
-                // identity is where it listens itself.
-                folder != "identity" || *key != "IDENTITY_URL"
+                // identity is where it listens itself, and the gateway has no database.
+                ![("identity", "IDENTITY_URL"), ("gateway", "DATABASE_URL")]
+                    .contains(&(folder, *key))
             });
             let needed = self.needed.entry(folder.to_owned()).or_default();
             needed.extend(base.map(str::to_owned));
