@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use chassis::{Db, Unavailable};
 use chrono::{DateTime, Utc};
-use common::dto::dispatch::{CampaignSnapshot, ContentFormat};
+use common::dto::dispatch::CampaignSnapshot;
 use common::ids::{CampaignId, WorkspaceId};
 use common::values::EmailAddress;
-use content::{Compiled, Context, Format, Parts, Prepared, Problem, Rendered, Source, Tracking};
+use content::{Compiled, Context, Parts, Prepared, Problem, Rendered, Tracking};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -24,20 +24,10 @@ const KEPT: usize = 64;
 
 /// Compiles a content, or tells everything that is wrong with it.
 pub(crate) fn compile(snapshot: &CampaignSnapshot) -> Result<Compiled, Vec<Problem>> {
-    let source = Source {
-        format: match snapshot.content.format {
-            ContentFormat::Html => Format::Html,
-            ContentFormat::Mjml => Format::Mjml,
-            ContentFormat::Markdown => Format::Markdown,
-            ContentFormat::Text => Format::Text,
-        },
-        body: snapshot.content.body.clone(),
-        text: snapshot.content.text.clone(),
-    };
     Compiled::compile(Parts {
         subject: &snapshot.subject,
         preheader: Some(snapshot.preheader.as_str()).filter(|text| !text.is_empty()),
-        source: &source,
+        source: &snapshot.content,
     })
 }
 

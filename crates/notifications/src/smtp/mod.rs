@@ -5,6 +5,7 @@
 
 mod address;
 mod connection;
+mod opening;
 mod reply;
 #[cfg(test)]
 mod scripted;

@@ -2,6 +2,7 @@
 
 mod failures;
 mod kill;
+mod leases;
 mod main_path;
 mod outcomes;
 mod requests;
