@@ -3,7 +3,7 @@
 #
 #   packages.sh           what `make up` needs
 #   packages.sh test      also smtp-sink, which tests send to
-#   packages.sh bench     also nginx, which the gateway is measured against
+#   packages.sh bench     also nginx, which the gateway is measured against, and wrk, which does it
 #
 # Nothing that it installs is started, now or at the next boot: Clarion runs servers of its own.
 set -eu
@@ -38,7 +38,7 @@ missing_packages() {
     has_postgres || echo postgresql
     has_program redis-server || echo redis-server
     case $1 in test | bench) has_program smtp-sink || echo postfix ;; esac
-    case $1 in bench) has_program nginx || echo nginx ;; esac
+    case $1 in bench) has_program nginx || echo nginx-light; has_program wrk || echo wrk ;; esac
 }
 
 # Packages install themselves as services; this keeps them from being started meanwhile.
@@ -76,8 +76,8 @@ install_packages() {
 stay_off() {
     [ -d /run/systemd/system ] || return 0
     for package in "$@"; do
-        case $package in postgresql | redis-server | postfix | nginx)
-            $sudo systemctl disable --quiet "$package" 2>/dev/null || true ;;
+        case $package in postgresql | redis-server | postfix | nginx-light)
+            $sudo systemctl disable --quiet "${package%-light}" 2>/dev/null || true ;;
         esac
     done
 }
