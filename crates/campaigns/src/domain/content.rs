@@ -2,26 +2,24 @@
 
 use chassis::InvalidInput;
 use common::FieldError;
-use common::dto::dispatch::{Content, ContentFormat};
-use content::{Compiled, Format, Parts, Problem, Source};
+use content::{Compiled, Parts, Problem, Source};
 
 /// Compiles subject, preheader and content; every fault is named with its place.
 pub(crate) fn compile(
     subject: &str,
     preheader: &str,
-    content: &Content,
+    content: &Source,
 ) -> Result<Compiled, Vec<Problem>> {
-    let source = source(content);
     let preheader = Some(preheader).filter(|text| !text.is_empty());
     Compiled::compile(Parts {
         subject,
         preheader,
-        source: &source,
+        source: content,
     })
 }
 
 /// Refuses content that does not compile.
-pub(crate) fn check(subject: &str, preheader: &str, content: &Content) -> Result<(), InvalidInput> {
+pub(crate) fn check(subject: &str, preheader: &str, content: &Source) -> Result<(), InvalidInput> {
     match compile(subject, preheader, content) {
         Ok(_) => Ok(()),
         Err(problems) => Err(InvalidInput {
@@ -37,18 +35,5 @@ fn field_error(problem: Problem) -> FieldError {
         line: number(problem.line),
         column: number(problem.column),
         ..FieldError::new(problem.field.pointer(), problem.message)
-    }
-}
-
-fn source(content: &Content) -> Source {
-    Source {
-        format: match content.format {
-            ContentFormat::Html => Format::Html,
-            ContentFormat::Mjml => Format::Mjml,
-            ContentFormat::Markdown => Format::Markdown,
-            ContentFormat::Text => Format::Text,
-        },
-        body: content.body.clone(),
-        text: content.text.clone(),
     }
 }
