@@ -30,6 +30,7 @@ const BAD_LINK: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"
 and follow the link there.</p></body></html>";
 
 #[utoipa::path(
+    get,
     tag = "analytics",
     operation_id = "analytics_click",
     params(("token" = String, Path, description = "The signed token of a link")),
@@ -61,6 +62,7 @@ pub(crate) async fn click(
 }
 
 #[utoipa::path(
+    get,
     tag = "analytics",
     operation_id = "analytics_open",
     params(("token" = String, Path, description = "The signed token of a mail")),
