@@ -1,9 +1,14 @@
 //! Logs: JSON lines in production, readable ones on a laptop.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings::{Environment, Reader};
+
+/// Ours in full; actix counts its workers at every start, which tells an operator nothing.
+const DEFAULT_FILTER: &str = "info,actix_server=warn";
 
 /// How logs are written. Set up by `main` only, never inside a library.
 #[derive(Clone, Debug)]
@@ -27,7 +32,7 @@ impl LogSettings {
                 false
             }
         };
-        let filter = read.or("CLARION_LOG", "info".to_owned());
+        let filter = read.or("CLARION_LOG", DEFAULT_FILTER.to_owned());
         if let Err(error) = EnvFilter::try_new(&filter) {
             read.refuse("CLARION_LOG", error);
         }
@@ -36,10 +41,12 @@ impl LogSettings {
 
     /// Starts writing logs to stderr; stdout belongs to the program's own answers.
     pub fn start(&self) {
-        let filter = EnvFilter::try_new(&self.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+        let filter =
+            EnvFilter::try_new(&self.filter).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr);
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
         let started = if self.json {
             builder.json().flatten_event(true).finish().try_init()
         } else {
