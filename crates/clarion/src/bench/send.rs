@@ -175,7 +175,7 @@ const PARAGRAPH: &str = "You have {{ lead.attributes.seats }} seats on the {{ le
     table at the window.";
 
 fn html() -> String {
-    let paragraphs: String = (0..4)
+    let paragraphs: String = (0..3)
         .map(|number| {
             format!(
                 "<tr><td style=\"padding:12px 24px;font:16px/1.5 Arial,sans-serif;color:#222\"><h2>Part {number}</h2>\
@@ -191,7 +191,7 @@ fn html() -> String {
 }
 
 fn text() -> String {
-    let paragraphs: String = (0..4)
+    let paragraphs: String = (0..3)
         .map(|number| format!("{PARAGRAPH}\n\nhttp://127.0.0.1:9/offers/{number}?from=letter\n\n"))
         .collect();
     format!(
