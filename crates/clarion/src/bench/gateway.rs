@@ -38,7 +38,7 @@ struct Proxies {
 }
 
 pub(super) async fn measure(size: Size) -> anyhow::Result<Vec<Row>> {
-    let nginx = find("nginx", "nginx")?;
+    let nginx = find("nginx", "nginx-light")?;
     let (upstream, stop) = (upstream()?, CancellationToken::new());
     let serving = tokio::spawn(serve(upstream.1, stop.clone()));
     let folder = folder()?;
@@ -250,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn nginx_passes_on_what_the_upstream_says() {
-        let Ok(program) = find("nginx", "nginx") else {
+        let Ok(program) = find("nginx", "nginx-light") else {
             return;
         };
         let (folder, stop) = (folder().unwrap(), CancellationToken::new());
