@@ -205,9 +205,9 @@ impl Person {
         }
     }
 
-    /// Whether the demo's segment holds this person.
-    pub(crate) fn is_in_segment(&self) -> bool {
-        self.plan != "free" || self.tags.iter().any(|tag| tag == "vip")
+    /// Whether the demo's segment holds this person: who neither pays nor is important.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.plan == "free" && !self.tags.iter().any(|tag| tag == "vip")
     }
 
     fn say_nothing(&mut self) {

@@ -1,5 +1,7 @@
 //! A segment, a template, and a campaign that passes the pre-flight.
 
+use std::collections::BTreeSet;
+
 use anyhow::bail;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,6 +24,8 @@ const DESTINATIONS: [&str; 3] = [
 #[derive(Debug)]
 pub(super) struct Campaign {
     pub(super) id: String,
+    /// The segment of those who do not get the second letter.
+    pub(super) guests: String,
 }
 
 /// One thing that the pre-flight looked at.
@@ -52,7 +56,9 @@ impl Demo {
     /// Makes the segment, the template and the campaign, checks it and sends a test mail.
     pub(super) async fn compose(&mut self, imported: &Imported) -> anyhow::Result<Campaign> {
         let step = Step::begin("compose");
-        self.preview_segment(&imported.list).await?;
+        let guests = self.guests().await?;
+        self.compare_members("segment: people", &imported.list, &guests, &BTreeSet::new())
+            .await?;
         let template: Created = self.api.post("/api/v1/templates", &self.template()).await?;
         let campaign: Created = self
             .api
@@ -70,7 +76,10 @@ impl Demo {
         step.end("a list, a segment, a template and a campaign");
         self.preflight(&campaign.id).await?;
         self.test_mail(&campaign.id).await?;
-        Ok(Campaign { id: campaign.id })
+        Ok(Campaign {
+            id: campaign.id,
+            guests,
+        })
     }
 
     fn template(&self) -> Value {
@@ -82,28 +91,35 @@ impl Demo {
         })
     }
 
-    /// Members of the list who pay or are important.
-    pub(super) fn rule(list: &str) -> Value {
-        json!({ "all": [
-            { "field": "list", "op": "eq", "value": list },
-            { "any": [
-                { "not": { "field": "attributes.plan", "op": "eq", "value": "free" } },
-                { "field": "tags", "op": "contains", "value": "vip" },
+    /// Saves the segment of those who neither pay nor are important.
+    async fn guests(&self) -> anyhow::Result<String> {
+        let guests = json!({
+            "name": format!("Guests {}", self.code),
+            "rule": { "all": [
+                { "field": "attributes.plan", "op": "eq", "value": "free" },
+                { "not": { "field": "tags", "op": "contains", "value": "vip" } },
             ] },
-        ] })
+        });
+        let segment: Created = self.api.post("/api/v1/segments", &guests).await?;
+        Ok(segment.id)
     }
 
-    async fn preview_segment(&mut self, list: &str) -> anyhow::Result<()> {
-        let rule = json!({ "rule": Self::rule(list) });
+    /// Counts who is on the list and no guest: everybody else who has not left.
+    pub(super) async fn compare_members(
+        &mut self,
+        name: &str,
+        list: &str,
+        guests: &str,
+        left: &BTreeSet<String>,
+    ) -> anyhow::Result<()> {
+        let rule = json!({ "rule": { "all": [
+            { "field": "list", "op": "eq", "value": list },
+            { "not": { "field": "segment", "op": "eq", "value": guests } },
+        ] } });
         let preview: Preview = self.api.post("/api/v1/segments/preview", &rule).await?;
-        let members = self
-            .crowd
-            .people
-            .iter()
-            .filter(|person| person.is_in_segment())
-            .count();
-        self.figures
-            .compare("segment: people", members, preview.count);
+        let is_member = |person: &&Person| !person.is_guest() && !left.contains(&person.key());
+        let members = self.crowd.people.iter().filter(is_member).count();
+        self.figures.compare(name, members, preview.count);
         Ok(())
     }
 
@@ -175,7 +191,7 @@ impl Demo {
 
 /// Where the counted links of a person's letter must lead, in their order.
 pub(super) fn destinations(person: &Person) -> Vec<String> {
-    let links = if person.is_in_segment() { 3 } else { 2 };
+    let links = if person.is_guest() { 2 } else { 3 };
     DESTINATIONS[..links]
         .iter()
         .map(|url| (*url).to_owned())

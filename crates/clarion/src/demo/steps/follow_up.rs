@@ -1,25 +1,28 @@
-//! A second campaign, to the segment: whoever left or bounced must not be mailed again.
+//! A second campaign, to a part of the list: whoever left or bounced must not be mailed again.
 
 use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use super::compose::Campaign;
 use super::import::Imported;
 use super::{Created, Demo, Expected};
 use crate::demo::people::{Fate, Person};
 use crate::demo::readers::Tally;
 
 impl Demo {
-    /// Sends a second letter to the segment, and looks for it where it must and must not be.
+    /// Sends a second letter to the list without its guests, and looks for it where it must and
+    /// must not be.
     pub(super) async fn follow_up(
         &mut self,
         imported: &Imported,
+        first: &Campaign,
         tally: &Tally,
     ) -> anyhow::Result<()> {
+        let name = "segment: people who stayed";
+        self.compare_members(name, &imported.list, &first.guests, tally.left())
+            .await?;
         let code = super::code();
-        let segment =
-            json!({ "name": format!("Members {}", self.code), "rule": Self::rule(&imported.list) });
-        let segment: Created = self.api.post("/api/v1/segments", &segment).await?;
         let letter = json!({
             "name": format!("Follow-up {}", self.code),
             "subject": format!("One more thing {code}"),
@@ -28,7 +31,7 @@ impl Demo {
                 "format": "markdown",
                 "body": "# Hello {{ lead.first_name|default('there') }}\n\n[Unsubscribe]({{ unsubscribe_url }})\n",
             },
-            "audience": { "segment_ids": [segment.id] },
+            "audience": { "list_ids": [imported.list], "exclude_segment_ids": [first.guests] },
         });
         let campaign: Created = self.api.post("/api/v1/campaigns", &letter).await?;
         let expected = self.expected_after(tally);
@@ -37,16 +40,12 @@ impl Demo {
         Ok(())
     }
 
-    /// What must become of the segment, now that some left and some bounced.
+    /// What must become of those who are no guests, now that some left and some bounced.
     fn expected_after(&self, tally: &Tally) -> Expected {
         let mut suppressed: BTreeSet<String> = self.before.suppressed.clone();
         suppressed.extend(tally.left().iter().cloned());
         suppressed.extend(self.crowd.with_fate(Fate::Rejected).map(Person::key));
-        let segment = self
-            .crowd
-            .people
-            .iter()
-            .filter(|person| person.is_in_segment());
-        Expected::of(segment, &suppressed)
+        let invited = self.crowd.people.iter().filter(|person| !person.is_guest());
+        Expected::of(invited, &suppressed)
     }
 }

@@ -133,7 +133,7 @@ pub(crate) async fn run(
     let sent = demo.send(&campaign).await?;
     let tally = demo.engage(&imported.list, &sent, sample).await?;
     let report = demo.await_report(&campaign, &tally).await?;
-    demo.follow_up(&imported, &tally).await?;
+    demo.follow_up(&imported, &campaign, &tally).await?;
     Ok(Outcome {
         url: url.to_owned(),
         run: demo.code,
