@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use chassis::health::Health;
 use chassis::settings::{BadSettings, Reader, Source};
 use chassis::telemetry::LogSettings;
 use common::values::Secret;
@@ -59,7 +60,9 @@ impl Args {
             ("CLARION_OWNER_EMAIL", self.owner_email),
             ("CLARION_OWNER_PASSWORD", self.owner_password),
         ];
-        let given = layers.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let given = layers
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)));
         given.fold(source, |source, (key, value)| source.with(key, value))
     }
 }
@@ -79,7 +82,10 @@ struct Settings {
 impl Settings {
     fn read(mut read: Reader<'_>) -> Result<Self, BadSettings> {
         let settings = Self {
-            http_addr: read.or("CLARION_HTTP_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080))),
+            http_addr: read.or(
+                "CLARION_HTTP_ADDR",
+                SocketAddr::from(([127, 0, 0, 1], 8080)),
+            ),
             public_url: read.optional("CLARION_PUBLIC_URL"),
             data_dir: read.or("CLARION_DATA_DIR", PathBuf::from("./.clarion")),
             database_url: read.optional_secret("DATABASE_URL"),
@@ -98,8 +104,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     settings.logs.start();
     let listener = TcpListener::bind(settings.http_addr)
         .with_context(|| format!("cannot listen on {}", settings.http_addr))?;
-    std::fs::create_dir_all(&settings.data_dir)
-        .with_context(|| format!("cannot make the data folder {}", settings.data_dir.display()))?;
+    std::fs::create_dir_all(&settings.data_dir).with_context(|| {
+        format!(
+            "cannot make the data folder {}",
+            settings.data_dir.display()
+        )
+    })?;
     let secrets = Secrets::open(&settings.data_dir, &mut source.reader())?;
     chassis::process::runtime()?.block_on(start(source, settings, secrets, listener))
 }
@@ -141,7 +151,10 @@ async fn serve(
     let announce = async {
         if ready(address, &all).await {
             println!("ready {public_url}");
-            eprintln!("sign in as {} with {}", secrets.owner_email, secrets.owner_password);
+            eprintln!(
+                "sign in as {} with {}",
+                secrets.owner_email, secrets.owner_password
+            );
         }
         std::future::pending::<()>().await
     };
@@ -157,16 +170,21 @@ async fn serve(
     }
 }
 
-/// Waits until the gateway finds every service ready.
+/// Waits until the gateway finds every service working.
 async fn ready(address: SocketAddr, stop: &CancellationToken) -> bool {
     let http = chassis::client::http();
-    let url = format!("http://{address}/health/ready");
+    let url = format!("http://{address}/health");
     while !stop.is_cancelled() {
-        let answer = http.get(&url).timeout(Duration::from_secs(5)).send().await;
-        if answer.is_ok_and(|answer| answer.status().is_success()) {
+        if whole(&http, &url).await.unwrap_or(false) {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     false
+}
+
+async fn whole(http: &reqwest::Client, url: &str) -> reqwest::Result<bool> {
+    let answer = http.get(url).timeout(Duration::from_secs(5)).send().await?;
+    let health: Health = answer.json().await?;
+    Ok(health.parts.values().all(|part| part.ok))
 }

@@ -134,7 +134,9 @@ async fn postgres(wanted: bool, folder: PathBuf) -> anyhow::Result<Option<Postgr
 /// Makes the services' database at the first start.
 fn make_database(url: &str) -> anyhow::Result<()> {
     let mut conn = PgConnection::establish(url)?;
-    let found = sql_query(format!("SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"));
+    let found = sql_query(format!(
+        "SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"
+    ));
     if found.execute(&mut conn)? == 0 {
         conn.batch_execute(&format!("CREATE DATABASE {DATABASE}"))?;
     }
@@ -146,13 +148,18 @@ async fn redis(wanted: bool, folder: PathBuf) -> anyhow::Result<Option<Redis>> {
         return Ok(None);
     }
     let options = RedisOptions::new(folder);
-    Ok(Some(tokio::task::spawn_blocking(|| Redis::start(options)).await??))
+    Ok(Some(
+        tokio::task::spawn_blocking(|| Redis::start(options)).await??,
+    ))
 }
 
 async fn mailbox(wanted: bool, folder: PathBuf) -> anyhow::Result<Option<Mailbox>> {
     if !wanted {
         return Ok(None);
     }
-    let settings = mailbox::Settings { data_dir: Some(folder), ..mailbox::Settings::default() };
+    let settings = mailbox::Settings {
+        data_dir: Some(folder),
+        ..mailbox::Settings::default()
+    };
     Ok(Some(Mailbox::bind(settings).await?))
 }

@@ -27,9 +27,16 @@ impl Listeners {
         });
         let open = |(name, address): (Name, SocketAddr)| {
             let listener = TcpListener::bind(address);
-            Ok((name, listener.with_context(|| format!("{name} cannot listen on {address}"))?))
+            Ok((
+                name,
+                listener.with_context(|| format!("{name} cannot listen on {address}"))?,
+            ))
         };
-        read.finish(addresses)?.into_iter().map(open).collect::<anyhow::Result<_>>().map(Self)
+        read.finish(addresses)?
+            .into_iter()
+            .map(open)
+            .collect::<anyhow::Result<_>>()
+            .map(Self)
     }
 
     /// `<SERVICE>_URL` for each.
@@ -43,7 +50,10 @@ impl Listeners {
 
     fn take(&mut self, name: Name) -> anyhow::Result<TcpListener> {
         let at = self.0.iter().position(|(other, _)| *other == name);
-        Ok(self.0.swap_remove(at.with_context(|| format!("no listener for {name}"))?).1)
+        Ok(self
+            .0
+            .swap_remove(at.with_context(|| format!("no listener for {name}"))?)
+            .1)
     }
 }
 
@@ -66,7 +76,10 @@ pub(super) async fn run(
         bind::<identity::Identity>(source(Name::Identity)?, listeners.take(Name::Identity)?),
         bind::<leads::Leads>(source(Name::Leads)?, listeners.take(Name::Leads)?),
         bind::<campaigns::Campaigns>(source(Name::Campaigns)?, listeners.take(Name::Campaigns)?),
-        bind::<notifications::Notifications>(source(Name::Notifications)?, listeners.take(Name::Notifications)?),
+        bind::<notifications::Notifications>(
+            source(Name::Notifications)?,
+            listeners.take(Name::Notifications)?
+        ),
         bind::<analytics::Analytics>(source(Name::Analytics)?, listeners.take(Name::Analytics)?),
         bind::<gateway::Gateway>(source(Name::Gateway)?, gateway),
     )?;
@@ -78,7 +91,12 @@ pub(super) async fn run(
         together(analytics, &stop),
         together(gateway, &stop),
     );
-    first.and(second).and(third).and(fourth).and(fifth).and(sixth)
+    first
+        .and(second)
+        .and(third)
+        .and(fourth)
+        .and(fifth)
+        .and(sixth)
 }
 
 /// Runs one service; if it fails, the others are asked to stop.
@@ -96,7 +114,9 @@ fn password(secrets: &Secrets, name: Name) -> common::values::Secret {
 async fn prepare(secrets: &Secrets, servers: &Servers) -> anyhow::Result<()> {
     let (admin, secrets) = (servers.admin_url.clone(), secrets.clone());
     tokio::task::spawn_blocking(move || {
-        SCHEMAS.iter().try_for_each(|schema| apply(schema, &admin, &password(&secrets, schema.service)))
+        SCHEMAS
+            .iter()
+            .try_for_each(|schema| apply(schema, &admin, &password(&secrets, schema.service)))
     })
     .await?
 }
@@ -107,7 +127,10 @@ fn shared(source: Source, secrets: &Secrets, servers: &Servers) -> Source {
         .with("REDIS_URL", servers.redis_url.expose())
         .with("SMTP_URL", servers.smtp_url.expose())
         .with("HTTP_WORKERS", "1")
-        .with("CLARION_SERVICE_SECRET", secrets.derive("services").expose())
+        .with(
+            "CLARION_SERVICE_SECRET",
+            secrets.derive("services").expose(),
+        )
         .with("CLARION_LINK_SECRET", secrets.derive("links").expose());
     match servers.mailbox {
         Some(address) => source.with("MAILBOX_URL", format!("http://{address}")),
@@ -120,7 +143,9 @@ async fn bind<S: Service>(source: Source, listener: TcpListener) -> anyhow::Resu
     let settings = S::settings(&mut read);
     let mut settings = read.finish(settings)?;
     S::base(&mut settings).listen = Listen::Opened(listener);
-    S::bind(settings).await.with_context(|| format!("cannot start {}", S::NAME))
+    S::bind(settings)
+        .await
+        .with_context(|| format!("cannot start {}", S::NAME))
 }
 
 #[cfg(test)]
@@ -133,11 +158,17 @@ mod tests {
         let address = taken.local_addr().expect("its address").to_string();
         let source = Source::default().with("LEADS_HTTP_ADDR", &address);
         let refused = Listeners::open(&source).err().expect("the port is taken");
-        assert_eq!(refused.to_string(), format!("leads cannot listen on {address}"));
+        assert_eq!(
+            refused.to_string(),
+            format!("leads cannot listen on {address}")
+        );
         drop(taken);
         let mut listeners = Listeners::open(&source).expect("the port is free");
         let leads = listeners.take(Name::Leads).expect("a listener");
-        assert_eq!(leads.local_addr().expect("its address").to_string(), address);
+        assert_eq!(
+            leads.local_addr().expect("its address").to_string(),
+            address
+        );
         let nowhere = Source::default().with("LEADS_HTTP_ADDR", "nowhere");
         let refused = Listeners::open(&nowhere).err().expect("no address");
         assert!(refused.to_string().contains("LEADS_HTTP_ADDR"), "{refused}");
