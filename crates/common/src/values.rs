@@ -68,13 +68,20 @@ fn valid_local(local: &str) -> bool {
     let allowed = |c: char| {
         c.is_ascii_alphanumeric()
             || "!#$%&'*+-/=?^_`{|}~.".contains(c)
-            || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
+            || (!c.is_ascii() && c.is_alphanumeric())
+            || is_mark(c)
     };
     (1..=64).contains(&local.len())
         && local.chars().all(allowed)
         && !local.starts_with('.')
         && !local.ends_with('.')
         && !local.contains("..")
+}
+
+/// Combining marks of the scripts that need them; invisible and direction-changing characters,
+/// which make two addresses look alike, are none of these.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{93c}'..='\u{94d}' | '\u{e31}'..='\u{e4e}')
 }
 
 fn valid_domain(domain: &str) -> bool {
@@ -214,6 +221,8 @@ mod tests {
             "ada@example.com\r\nBcc: eve@example.com",
             "\"a b\"@example.com",
             "ada@[127.0.0.1]",
+            "a\u{200b}da@example.com",
+            "\u{202e}ada@example.com",
         ] {
             assert!(EmailAddress::parse(text).is_err(), "{text:?}");
         }
