@@ -218,11 +218,12 @@ impl Host {
                 () = tokio::time::sleep(EVERY) => {}
             }
             let yesterday = self.clock.now() - chrono::Duration::days(1);
+            let last_month = self.clock.now() - chrono::Duration::days(30);
             let pruned = self
                 .db
                 .run(move |conn| {
                     idempotency::prune(conn, yesterday).map_err(unavailable)?;
-                    outbox::prune(conn, yesterday).map_err(unavailable)
+                    outbox::prune(conn, yesterday, last_month).map_err(unavailable)
                 })
                 .await;
             match pruned {

@@ -12,7 +12,7 @@ use common::auth::Service;
 use common::events::{Envelope, Event, Positioned};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
 use uuid::Uuid;
 
 use crate::http::context;
@@ -164,16 +164,23 @@ pub fn acknowledge(
     Ok(())
 }
 
-/// Deletes rows older than `before` that every registered consumer has passed; answers how many.
-pub fn prune(conn: &mut PgConnection, before: DateTime<Utc>) -> QueryResult<usize> {
+/// Deletes rows older than `read_before` that every registered consumer has passed, and rows older
+/// than `any_before` whoever has read them: a consumer that was taken out of service must not make
+/// the outbox grow for ever. Answers how many.
+pub fn prune(
+    conn: &mut PgConnection,
+    read_before: DateTime<Utc>,
+    any_before: DateTime<Utc>,
+) -> QueryResult<usize> {
     sql_query(
         "DELETE FROM outbox WHERE id IN (
              SELECT id FROM outbox
-             WHERE position <= (SELECT min(position) FROM feed_consumers)
-               AND created_at < $1
+             WHERE (position <= (SELECT min(position) FROM feed_consumers) AND created_at < $1)
+                OR created_at < $2
              ORDER BY position LIMIT 10000)",
     )
-    .bind::<diesel::sql_types::Timestamptz, _>(before)
+    .bind::<Timestamptz, _>(read_before)
+    .bind::<Timestamptz, _>(any_before)
     .execute(conn)
 }
 

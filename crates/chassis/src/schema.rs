@@ -50,7 +50,6 @@ diesel::table! {
         workspace_id -> Uuid,
         key -> Text,
         fingerprint -> Bytea,
-        status -> Nullable<Int2>,
         body -> Nullable<Jsonb>,
         created_at -> Timestamptz,
     }

@@ -49,7 +49,6 @@ CREATE TABLE idempotency_keys (
     workspace_id uuid NOT NULL,
     key text NOT NULL,
     fingerprint bytea NOT NULL,
-    status smallint,
     body jsonb,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, key)

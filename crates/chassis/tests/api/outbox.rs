@@ -118,8 +118,10 @@ fn a_row_is_pruned_when_it_is_old_and_every_consumer_is_past_it() {
         .collect();
     let now = Utc::now();
     let tomorrow = now + Duration::days(1);
-    let prune =
-        |conn: &mut PgConnection, before: DateTime<Utc>| outbox::prune(conn, before).unwrap();
+    let last_month = now - Duration::days(30);
+    let prune = |conn: &mut PgConnection, before: DateTime<Utc>| {
+        outbox::prune(conn, before, last_month).unwrap()
+    };
 
     assert_eq!(prune(&mut conn, tomorrow), 0, "nobody has registered yet");
     outbox::acknowledge(&mut conn, "leads", positions[2], now).unwrap();
@@ -134,4 +136,7 @@ fn a_row_is_pruned_when_it_is_old_and_every_consumer_is_past_it() {
     );
     assert_eq!(prune(&mut conn, tomorrow), 2);
     assert_eq!(names(&read(&mut conn, 0)), ["c", "d"]);
+
+    let after_all = outbox::prune(&mut conn, last_month, tomorrow).unwrap();
+    assert_eq!(after_all, 2, "too old to wait for anybody");
 }
