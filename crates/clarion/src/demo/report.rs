@@ -55,8 +55,9 @@ impl Outcome {
             .collect();
         if !wrong.is_empty() {
             bail!(
-                "{} figures are not what was done:\n  {}",
+                "{} of {} figures are not what was done:\n  {}",
                 wrong.len(),
+                self.figures.all().len(),
                 wrong.join("\n  ")
             );
         }
@@ -201,7 +202,7 @@ mod tests {
         let wrong = outcome(5, 4).verdict().unwrap_err().to_string();
         assert_eq!(
             wrong,
-            "1 figures are not what was done:\n  send: accepted: done 5, reported 4"
+            "1 of 1 figures are not what was done:\n  send: accepted: done 5, reported 4"
         );
         assert_eq!(outcome(5, 4).json()["ok"], false);
     }

@@ -253,12 +253,12 @@ mod tests {
         let letter = compiled();
         assert!(letter.warnings().is_empty(), "{:?}", letter.warnings());
         assert!(letter.has_unsubscribe());
-        let links: Vec<_> = letter
+        let links: BTreeSet<_> = letter
             .links()
             .iter()
             .map(|link| link.url.as_str())
             .collect();
-        assert_eq!(links, DESTINATIONS);
+        assert_eq!(links, BTreeSet::from(DESTINATIONS));
         let lead: Vec<_> = letter
             .required()
             .into_iter()
