@@ -7,7 +7,6 @@ mod leads;
 mod lists;
 mod rules;
 mod segments;
-mod speed;
 mod support;
 mod suppressions;
 mod unsubscribe;
