@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
@@ -16,9 +17,29 @@ pub(super) struct InHand {
     held: Mutex<HashMap<Uuid, (Held, DateTime<Utc>)>>,
     /// Rung when a message left the hand.
     pub(super) left: Notify,
+    /// Campaigns that were found stopped, and when.
+    stopped: Mutex<HashMap<Uuid, Instant>>,
 }
 
+/// How long a campaign is taken for stopped without asking the ledger again.
+const STOPPED: Duration = Duration::from_millis(500);
+
 impl InHand {
+    /// The ledger let nothing of this campaign begin.
+    pub(super) fn found_stopped(&self, campaign: Uuid, now: Instant) {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        stopped.retain(|_, since| now.saturating_duration_since(*since) < STOPPED);
+        stopped.insert(campaign, now);
+    }
+
+    /// Whether it is not worth a conversation to begin a message of this campaign.
+    pub(super) fn is_stopped(&self, campaign: Uuid, now: Instant) -> bool {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        stopped
+            .get(&campaign)
+            .is_some_and(|since| now.saturating_duration_since(*since) < STOPPED)
+    }
+
     fn held(&self) -> MutexGuard<'_, HashMap<Uuid, (Held, DateTime<Utc>)>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +108,7 @@ impl InHand {
 
 #[cfg(test)]
 mod tests {
-    use chrono::Duration;
+    use chrono::TimeDelta;
 
     use super::*;
 
@@ -104,9 +125,9 @@ mod tests {
     #[test]
     fn a_claim_holds_until_its_end_and_for_its_own_lease_only() {
         let (hand, now, mine) = (InHand::default(), Utc::now(), held(Uuid::now_v7()));
-        hand.take([mine].into_iter(), now + Duration::seconds(60));
+        hand.take([mine].into_iter(), now + TimeDelta::seconds(60));
         assert!(hand.holds(&mine, now));
-        assert!(!hand.holds(&mine, now + Duration::seconds(60)));
+        assert!(!hand.holds(&mine, now + TimeDelta::seconds(60)));
         assert!(!hand.holds(&held(Uuid::now_v7()), now));
         hand.leave([held(Uuid::now_v7())].into_iter());
         assert_eq!(hand.len(), 1, "another claim's end is not ours");
@@ -117,13 +138,22 @@ mod tests {
     #[test]
     fn what_could_not_be_renewed_is_lost() {
         let (hand, now, mine) = (InHand::default(), Utc::now(), held(Uuid::now_v7()));
-        hand.take([mine].into_iter(), now + Duration::seconds(10));
+        hand.take([mine].into_iter(), now + TimeDelta::seconds(10));
         assert!(hand.ending(now).is_empty());
-        let ending = hand.ending(now + Duration::seconds(20));
+        let ending = hand.ending(now + TimeDelta::seconds(20));
         assert_eq!(ending, [mine]);
-        hand.renewed(&ending, &[mine.id], now + Duration::seconds(60));
-        assert!(hand.holds(&mine, now + Duration::seconds(30)));
-        hand.renewed(&ending, &[], now + Duration::seconds(90));
+        hand.renewed(&ending, &[mine.id], now + TimeDelta::seconds(60));
+        assert!(hand.holds(&mine, now + TimeDelta::seconds(30)));
+        hand.renewed(&ending, &[], now + TimeDelta::seconds(90));
         assert!(!hand.holds(&mine, now));
+    }
+
+    #[test]
+    fn a_stopped_campaign_is_asked_about_again_after_a_while() {
+        let (hand, now, campaign) = (InHand::default(), Instant::now(), Uuid::now_v7());
+        assert!(!hand.is_stopped(campaign, now));
+        hand.found_stopped(campaign, now);
+        assert!(hand.is_stopped(campaign, now));
+        assert!(!hand.is_stopped(campaign, now + STOPPED));
     }
 }

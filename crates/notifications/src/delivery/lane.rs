@@ -91,7 +91,12 @@ impl Lane {
     }
 
     async fn send(&mut self, ready: Ready) {
-        if matches!(self.breaker.way(Instant::now()), Way::Closed(_)) {
+        let now = Instant::now();
+        let stopped = ready
+            .of
+            .campaign_id
+            .is_some_and(|campaign| self.hand.is_stopped(campaign, now));
+        if stopped || matches!(self.breaker.way(now), Way::Closed(_)) {
             return self.put_back(&ready).await;
         }
         let mut begin = Begin::new(&self.ledger, &self.hand, &self.clock, ready.of).await;
@@ -193,7 +198,12 @@ impl Lane {
                 counted: true,
                 ..Move::settle(of, State::Ambiguous, Some(why))
             },
-            Verdict::GivenUp => Move::put_back(of, self.clock.now()),
+            Verdict::GivenUp => {
+                if let Some(campaign) = of.campaign_id {
+                    self.hand.found_stopped(campaign, Instant::now());
+                }
+                Move::put_back(of, self.clock.now())
+            }
         }
     }
 }

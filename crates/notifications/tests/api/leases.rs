@@ -266,3 +266,74 @@ async fn messages_whose_content_is_gone_are_skipped() {
     let reason = &campaign.messages("skipped").await[0]["reason"];
     assert_eq!(reason, "its content is gone");
 }
+
+#[actix_web::test]
+async fn a_lease_is_renewed_while_a_slow_server_takes_its_time() {
+    let world = World::start().await;
+    world.post.handle.set_faults(Faults {
+        delay_ms: 1_500,
+        ..Faults::default()
+    });
+    let campaign = world.campaign().await;
+    campaign.hand_over(&[person("a@example.com")]).await;
+    campaign.order("complete").await;
+    let left = || async { seconds_left(&world) };
+    eventually("it is held", || async { left().await.is_some() }).await;
+    for _ in 0..3 {
+        world.app.clock.advance(Duration::seconds(21));
+        // Either it is renewed, or the answer came first.
+        eventually("the lease is long again", || async {
+            left().await.is_none_or(|seconds| seconds > 25)
+        })
+        .await;
+    }
+    let settlement = campaign.until("settled", |s| s.settled).await;
+    assert_eq!((settlement.accepted, settlement.ambiguous), (1, 0));
+}
+
+/// How long the lease of the only message holds, if it is held.
+fn seconds_left(world: &World) -> Option<i64> {
+    #[derive(diesel::QueryableByName)]
+    struct Until {
+        #[diesel(sql_type = diesel::sql_types::Timestamptz)]
+        due_at: chrono::DateTime<chrono::Utc>,
+    }
+    let held: Vec<Until> = diesel::sql_query("SELECT due_at FROM messages WHERE lease IS NOT NULL")
+        .load(&mut world.app.connect())
+        .expect("the ledger can be read");
+    let until = held.first()?.due_at;
+    Some((until - world.app.clock.now()).num_seconds())
+}
+
+#[actix_web::test]
+async fn a_pause_stops_a_campaign_in_the_middle() {
+    let world = World::start().await;
+    world.post.handle.set_faults(Faults {
+        delay_ms: 5,
+        ..Faults::default()
+    });
+    let campaign = world.campaign().await;
+    let people: Vec<_> = (0..300)
+        .map(|n| person(&format!("p{n}@example.com")))
+        .collect();
+    campaign.hand_over(&people).await;
+    campaign.order("complete").await;
+    campaign.until("it has begun", |s| s.accepted > 20).await;
+
+    campaign.order("pause").await;
+    eventually("what was in hand is given back", || async {
+        held(&world.app).is_empty()
+    })
+    .await;
+
+    let paused = campaign.settlement().await;
+    assert!(paused.pending > 0 && paused.ambiguous == 0, "{paused:?}");
+    assert_eq!(
+        world.post.count(),
+        u64::try_from(paused.accepted).expect("few")
+    );
+    campaign.order("resume").await;
+    let settlement = campaign.until("settled", |s| s.settled).await;
+    assert_eq!(settlement.accepted, 300);
+    assert_eq!(world.post.handle.stats().duplicates, 0);
+}
