@@ -3,6 +3,7 @@
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::Caller;
+use chassis::client::PeerError;
 use chassis::http::{Json, Path, Valid, idempotency_key};
 use chassis::{InvalidInput, idempotency, jobs, outbox};
 use common::auth::Scope;
@@ -49,13 +50,9 @@ pub(crate) async fn look(
 ) -> Result<(Vec<Check>, AudienceCount), Error> {
     let (mut checks, compiled) = preflight::content(campaign);
     let query = query(campaign, state);
-    let named = !query.audience.is_empty();
-    let count = if named {
-        state.peers.count(&query).await?
-    } else {
-        AudienceCount::default()
-    };
-    checks.push(preflight::audience(named, count));
+    let counted = count(state, &query).await?;
+    checks.push(preflight::audience(&counted));
+    let count = counted.unwrap_or_default();
     checks.extend(preflight::schedule(campaign, state.host.clock.now()));
     checks.extend(preflight::domain(
         campaign,
@@ -67,7 +64,7 @@ pub(crate) async fn look(
     let (variables, unknown) = preflight::variables(&compiled);
     checks.extend(unknown);
     let required = variables.len();
-    let gaps = match named && required > 0 {
+    let gaps = match count.count > 0 && required > 0 {
         true => state.peers.gaps(&GapsQuery { query, variables }).await?,
         false => Vec::new(),
     };
@@ -79,6 +76,22 @@ pub(crate) async fn look(
         .collect();
     checks.extend(linkcheck::check(links, state.rules.check_private_links).await);
     Ok((checks, count))
+}
+
+/// How many people are in the audience, or why there is none.
+async fn count(
+    state: &State,
+    query: &AudienceQuery,
+) -> Result<Result<AudienceCount, String>, PeerError> {
+    if query.audience.is_empty() {
+        return Ok(Err("no list or segment is chosen".to_owned()));
+    }
+    match state.peers.count(query).await {
+        Ok(count) => Ok(Ok(count)),
+        // A list or segment that was deleted, or never was in this workspace.
+        Err(PeerError::Refused(problem)) if problem.status != 401 => Ok(Err(problem.detail)),
+        Err(error) => Err(error),
+    }
 }
 
 fn at_level(checks: &[Check], level: Level) -> Vec<Check> {

@@ -152,17 +152,16 @@ pub(crate) fn gaps(gaps: &[Gap], required: usize) -> Vec<Check> {
     checks
 }
 
-/// Who would get it.
-pub(crate) fn audience(named: bool, count: AudienceCount) -> Check {
-    let AudienceCount { count, sendable } = count;
-    match (named, count, sendable) {
-        (false, ..) => Check::error("audience", "no list or segment is chosen"),
-        (_, 0, _) => Check::error("audience", "nobody is in the audience"),
-        (_, _, 0) => Check::error(
+/// Who would get it; the error says why there is no audience.
+pub(crate) fn audience(counted: &Result<AudienceCount, String>) -> Check {
+    match counted {
+        Err(why) => Check::error("audience", why),
+        Ok(AudienceCount { count: 0, .. }) => Check::error("audience", "nobody is in the audience"),
+        Ok(AudienceCount { count, sendable: 0 }) => Check::error(
             "audience",
             format!("none of the {count} people may be mailed"),
         ),
-        _ => Check::ok(
+        Ok(AudienceCount { count, sendable }) => Check::ok(
             "audience",
             format!("{sendable} of {count} people may be mailed"),
         ),

@@ -142,6 +142,27 @@ async fn without_audience_or_sender_nothing_starts() {
 }
 
 #[actix_web::test]
+async fn an_audience_that_leads_does_not_know_is_named() {
+    let stage = Stage::new().await;
+    let problem = json!({
+        "status": 404, "code": "list_not_found", "title": "x", "detail": "list 7 does not exist"
+    });
+    Mock::given(path("/internal/audience/count"))
+        .respond_with(ResponseTemplate::new(404).set_body_json(problem))
+        .with_priority(1)
+        .mount(&stage.app.peer(Service::Leads).server)
+        .await;
+    let campaign = id(&stage.create(&stage.ready()).await);
+    let start = json!({ "accept_warnings": true });
+    let refused = stage
+        .act(campaign, "start", &start)
+        .await
+        .assert_error(422, "preflight_failed");
+    assert_eq!(refused.errors[0].pointer, "preflight/audience");
+    assert_eq!(refused.errors[0].detail, "list 7 does not exist");
+}
+
+#[actix_web::test]
 async fn a_start_that_is_repeated_with_its_key_starts_once() {
     let stage = Stage::new().await;
     let campaign = id(&stage.create(&stage.ready()).await);
