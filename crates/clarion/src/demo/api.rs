@@ -209,7 +209,8 @@ async fn send(request: RequestBuilder) -> anyhow::Result<Response> {
     bail!("{asked} is put off again and again (429)")
 }
 
-fn retry_after(response: &Response) -> Duration {
+/// How long an answer asks to be left alone.
+pub(crate) fn retry_after(response: &Response) -> Duration {
     let header = response.headers().get("retry-after");
     let seconds = header.and_then(|value| value.to_str().ok()?.parse().ok());
     Duration::from_secs(seconds.unwrap_or(1).clamp(1, 30))

@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::bail;
 use common::dto::report::{CampaignEngagement, Hits, LinkHits};
 use futures::future::join_all;
-use reqwest::header::{LOCATION, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{LOCATION, USER_AGENT};
 use reqwest::{Method, Response, StatusCode};
 
+use super::api::retry_after;
 use super::inbox::Mail;
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
@@ -205,11 +206,7 @@ impl Visitors {
             if answer.status() != StatusCode::TOO_MANY_REQUESTS {
                 return Ok(answer);
             }
-            let pause = answer
-                .headers()
-                .get(RETRY_AFTER)
-                .and_then(|text| text.to_str().ok()?.parse().ok());
-            tokio::time::sleep(Duration::from_secs(pause.unwrap_or(1))).await;
+            tokio::time::sleep(retry_after(&answer)).await;
         }
         bail!("{url} is put off again and again (429)")
     }
