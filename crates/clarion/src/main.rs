@@ -11,7 +11,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser, Debug)]
-#[command(name = "clarion", version, about = "Campaigns, leads, analytics and revenue in one stack")]
+#[command(
+    name = "clarion",
+    version,
+    about = "Campaigns, leads, analytics and revenue in one stack"
+)]
 struct Command {
     #[command(subcommand)]
     verb: Verb,

@@ -33,7 +33,10 @@ pub(crate) const SCHEMAS: [Schema; 5] = [
 ];
 
 const fn schema<S: Service>() -> Schema {
-    Schema { service: S::NAME, migrations: S::migrations }
+    Schema {
+        service: S::NAME,
+        migrations: S::migrations,
+    }
 }
 
 /// Reads `DATABASE_URL` and, for each service, `<SERVICE>_DATABASE_PASSWORD` (or `…_FILE`).
@@ -54,7 +57,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn password(read: &mut Reader<'_>, service: Name) -> Secret {
-    read.secret(&format!("{}_DATABASE_PASSWORD", service.as_str().to_uppercase()))
+    read.secret(&format!(
+        "{}_DATABASE_PASSWORD",
+        service.as_str().to_uppercase()
+    ))
 }
 
 /// Makes role and schema with the admin's rights, then migrates with the service's own.
@@ -67,7 +73,9 @@ pub(crate) fn apply(schema: &Schema, admin: &Secret, password: &Secret) -> anyho
 /// The same database, as a service's own role.
 pub(crate) fn role_url(admin: &Secret, service: Name, password: &Secret) -> anyhow::Result<Secret> {
     let mut url = Url::parse(admin.expose()).context("DATABASE_URL is not a URL")?;
-    let set = url.set_username(&role(service)).and_then(|()| url.set_password(Some(password.expose())));
+    let set = url
+        .set_username(&role(service))
+        .and_then(|()| url.set_password(Some(password.expose())));
     anyhow::ensure!(set.is_ok(), "DATABASE_URL cannot carry a user name");
     Ok(Secret::new(url))
 }
@@ -80,6 +88,9 @@ mod tests {
     fn a_service_connects_as_its_own_role() {
         let admin = Secret::new("postgres://admin:secret@db:5432/clarion?sslmode=require");
         let url = role_url(&admin, Name::Leads, &Secret::new("p w")).expect("a URL");
-        assert_eq!(url.expose(), "postgres://clarion_leads:p%20w@db:5432/clarion?sslmode=require");
+        assert_eq!(
+            url.expose(),
+            "postgres://clarion_leads:p%20w@db:5432/clarion?sslmode=require"
+        );
     }
 }

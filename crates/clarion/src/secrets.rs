@@ -30,10 +30,14 @@ impl Secrets {
         let path = folder.join("secrets.json");
         let shown = path.display();
         match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{shown} is damaged")),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).with_context(|| format!("{shown} is damaged"))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let secrets = Self::make(read);
-                secrets.write(&path).with_context(|| format!("cannot write {shown}"))?;
+                secrets
+                    .write(&path)
+                    .with_context(|| format!("cannot write {shown}"))?;
                 Ok(secrets)
             }
             Err(error) => Err(error).with_context(|| format!("cannot read {shown}")),
@@ -45,7 +49,10 @@ impl Secrets {
         Self {
             root: random(),
             owner_email: read.or("CLARION_OWNER_EMAIL", "owner@clarion.local".to_owned()),
-            owner_password: given.map_or_else(|| random()[..20].to_owned(), |secret| secret.expose().to_owned()),
+            owner_password: given.map_or_else(
+                || random()[..20].to_owned(),
+                |secret| secret.expose().to_owned(),
+            ),
         }
     }
 
@@ -93,7 +100,10 @@ mod tests {
         assert_eq!(made.derive("links"), again.derive("links"));
         assert_ne!(made.derive("links"), made.derive("services"));
         assert_eq!(again.owner_email, "ada@example.com");
-        let mode = std::fs::metadata(folder.path().join("secrets.json")).expect("it is there").permissions().mode();
+        let mode = std::fs::metadata(folder.path().join("secrets.json"))
+            .expect("it is there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -101,7 +111,8 @@ mod tests {
     fn a_damaged_file_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("secrets.json"), "{").expect("writable");
-        let error = Secrets::open(folder.path(), &mut Source::default().reader()).expect_err("damaged");
+        let error =
+            Secrets::open(folder.path(), &mut Source::default().reader()).expect_err("damaged");
         assert!(error.to_string().contains("secrets.json is damaged"));
     }
 }

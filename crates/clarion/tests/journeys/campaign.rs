@@ -11,16 +11,29 @@ use crate::platform::{Launch, OWNER, Platform};
 
 /// Imports `count` people into a new list and answers the list's id.
 pub(crate) async fn list_of(client: &Client, count: usize) -> String {
-    let list: Value = client.post("/api/v1/lists").json(&json!({ "name": "Everybody" }))
-        .send().await.assert_status(201).json();
+    let list: Value = client
+        .post("/api/v1/lists")
+        .json(&json!({ "name": "Everybody" }))
+        .send()
+        .await
+        .assert_status(201)
+        .json();
     let list = list["id"].as_str().expect("an id").to_owned();
-    let rows: String = (0..count).map(|n| format!("person{n}@example.com,Person {n}\n")).collect();
+    let rows: String = (0..count)
+        .map(|n| format!("person{n}@example.com,Person {n}\n"))
+        .collect();
     let import: Value = client
         .post(format!("/api/v1/leads/imports?list_id={list}"))
         .header("content-type", "text/csv")
         .body(format!("email,first_name\n{rows}"))
-        .send().await.assert_status(202).json();
-    let path = format!("/api/v1/leads/imports/{}", import["id"].as_str().expect("an id"));
+        .send()
+        .await
+        .assert_status(202)
+        .json();
+    let path = format!(
+        "/api/v1/leads/imports/{}",
+        import["id"].as_str().expect("an id")
+    );
     eventually("the import is done", || async {
         let state: Value = client.get(&path).send().await.assert_status(200).json();
         assert_ne!(state["status"], "failed", "{state}");
@@ -41,20 +54,42 @@ pub(crate) async fn start(client: &Client, list: &str) -> String {
              <a href=\"{{ unsubscribe_url }}\">unsubscribe</a></p>" },
         "audience": { "list_ids": [list] },
     });
-    let made: Value = client.post("/api/v1/campaigns").json(&campaign).send().await.assert_status(201).json();
+    let made: Value = client
+        .post("/api/v1/campaigns")
+        .json(&campaign)
+        .send()
+        .await
+        .assert_status(201)
+        .json();
     let id = made["id"].as_str().expect("an id").to_owned();
-    client.post(format!("/api/v1/campaigns/{id}/start")).json(&json!({ "accept_warnings": true }))
-        .send().await.assert_status(200);
+    client
+        .post(format!("/api/v1/campaigns/{id}/start"))
+        .json(&json!({ "accept_warnings": true }))
+        .send()
+        .await
+        .assert_status(200);
     id
 }
 
 /// The settlement, if the platform answers; it always sums.
 pub(crate) async fn settlement(client: &Client, campaign: &str) -> Option<Value> {
     let path = format!("/api/v1/campaigns/{campaign}/settlement");
-    let answer = client.get(path).try_send().await.ok().filter(|answer| answer.status == 200)?;
+    let answer = client
+        .get(path)
+        .try_send()
+        .await
+        .ok()
+        .filter(|answer| answer.status == 200)?;
     let seen: Value = answer.json();
     let count = |name: &str| seen[name].as_i64().expect("a count");
-    let outcomes = ["accepted", "rejected", "suppressed", "skipped", "ambiguous", "pending"];
+    let outcomes = [
+        "accepted",
+        "rejected",
+        "suppressed",
+        "skipped",
+        "ambiguous",
+        "pending",
+    ];
     let sum: i64 = outcomes.iter().map(|name| count(name)).sum();
     assert_eq!(count("audience"), sum, "{seen}");
     Some(seen)
@@ -71,13 +106,21 @@ pub(crate) async fn settled(client: &Client, campaign: &str) -> Value {
         if seen != last.0 {
             last = (seen, std::time::Instant::now());
         }
-        assert!(last.1.elapsed() < Duration::from_secs(90), "it stands still: {}", last.0);
+        assert!(
+            last.1.elapsed() < Duration::from_secs(90),
+            "it stands still: {}",
+            last.0
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 /// The addresses of all messages with this outcome.
-pub(crate) async fn with_outcome(client: &Client, campaign: &str, outcome: &str) -> BTreeSet<String> {
+pub(crate) async fn with_outcome(
+    client: &Client,
+    campaign: &str,
+    outcome: &str,
+) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut cursor = None::<String>;
     loop {
@@ -87,10 +130,19 @@ pub(crate) async fn with_outcome(client: &Client, campaign: &str, outcome: &str)
             ("limit", "500".to_owned()),
         ];
         query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let page: Value =
-            client.get("/api/v1/messages").query(&query).send().await.assert_status(200).json();
+        let page: Value = client
+            .get("/api/v1/messages")
+            .query(&query)
+            .send()
+            .await
+            .assert_status(200)
+            .json();
         let items = page["items"].as_array().expect("items").clone();
-        found.extend(items.iter().map(|item| item["to"].as_str().expect("an address").to_owned()));
+        found.extend(
+            items
+                .iter()
+                .map(|item| item["to"].as_str().expect("an address").to_owned()),
+        );
         match page["next_cursor"].as_str() {
             Some(next) => cursor = Some(next.to_owned()),
             None => return found,
@@ -106,12 +158,20 @@ pub(crate) async fn received(platform: &Platform) -> Vec<String> {
     loop {
         let mut query = vec![("limit", "500".to_owned())];
         query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let page: Value =
-            client.get("/mailbox/messages.json").query(&query).send().await.assert_status(200).json();
+        let page: Value = client
+            .get("/mailbox/messages.json")
+            .query(&query)
+            .send()
+            .await
+            .assert_status(200)
+            .json();
         let items = page["items"].as_array().expect("items").clone();
         for item in items {
             let to = item["rcpt_to"].as_array().expect("recipients").clone();
-            found.extend(to.iter().map(|to| to.as_str().expect("an address").to_owned()));
+            found.extend(
+                to.iter()
+                    .map(|to| to.as_str().expect("an address").to_owned()),
+            );
         }
         match page["next_cursor"].as_str() {
             Some(next) => cursor = Some(next.to_owned()),
@@ -129,16 +189,32 @@ pub(crate) async fn assert_nobody_lost_or_doubled(
 ) {
     let seen = settled(client, campaign).await;
     assert_eq!(seen["audience"], audience, "{seen}");
-    let (count, got) = (received.len(), received.into_iter().collect::<BTreeSet<_>>());
+    let (count, got) = (
+        received.len(),
+        received.into_iter().collect::<BTreeSet<_>>(),
+    );
     assert_eq!(got.len(), count, "somebody got two mails: {seen}");
     let accepted = with_outcome(client, campaign, "accepted").await;
     let ambiguous = with_outcome(client, campaign, "ambiguous").await;
     assert_eq!(seen["accepted"], accepted.len());
-    assert_eq!(seen["ambiguous"], ambiguous.len(), "every ambiguous one is named");
-    let unknown: Vec<_> = got.difference(&accepted).filter(|to| !ambiguous.contains(*to)).collect();
-    assert!(unknown.is_empty(), "mailed, and the ledger does not know: {unknown:?}");
+    assert_eq!(
+        seen["ambiguous"],
+        ambiguous.len(),
+        "every ambiguous one is named"
+    );
+    let unknown: Vec<_> = got
+        .difference(&accepted)
+        .filter(|to| !ambiguous.contains(*to))
+        .collect();
+    assert!(
+        unknown.is_empty(),
+        "mailed, and the ledger does not know: {unknown:?}"
+    );
     let lost: Vec<_> = accepted.difference(&got).collect();
-    assert!(lost.is_empty(), "accepted by the ledger, and never received: {lost:?}");
+    assert!(
+        lost.is_empty(),
+        "accepted by the ledger, and never received: {lost:?}"
+    );
     assert_eq!(accepted.len() + ambiguous.len(), audience, "{seen}");
 }
 
@@ -147,11 +223,22 @@ async fn the_demo_finds_every_figure_as_it_should_be() {
     let folder = tempfile::tempdir().expect("a folder");
     let platform = Launch::in_folder(folder.path()).start();
     let demo = Command::new(env!("CARGO_BIN_EXE_clarion"))
-        .args(["demo", "--url", &platform.url, "--email", OWNER.0, "--password", OWNER.1])
+        .args([
+            "demo",
+            "--url",
+            &platform.url,
+            "--email",
+            OWNER.0,
+            "--password",
+            OWNER.1,
+        ])
         .current_dir(folder.path())
         .output()
         .expect("the binary starts");
-    let (out, err) = (String::from_utf8_lossy(&demo.stdout), String::from_utf8_lossy(&demo.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&demo.stdout),
+        String::from_utf8_lossy(&demo.stderr),
+    );
     assert!(demo.status.success(), "{out}\n{err}");
     assert_eq!(platform.stop(), Some(0));
 }

@@ -23,7 +23,8 @@ async fn ten_kills_during_a_campaign_lose_nobody_and_double_nobody() {
     let campaign = start(&client, &list).await;
     for kill in 1..=KILLS {
         // Somewhere between this tenth of the way and the next.
-        let goal = (kill - 1) * AUDIENCE as i64 / KILLS + random.random_range(0..AUDIENCE as i64 / KILLS);
+        let goal =
+            (kill - 1) * AUDIENCE as i64 / KILLS + random.random_range(0..AUDIENCE as i64 / KILLS);
         loop {
             let seen = settlement(&client, &campaign).await.expect("it runs");
             if seen["accepted"].as_i64().expect("a count") >= goal || seen["settled"] == true {

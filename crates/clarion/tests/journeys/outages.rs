@@ -34,7 +34,12 @@ impl Receiver {
         let stop = CancellationToken::new();
         let token = stop.clone();
         let task = tokio::spawn(async move { mailbox.run(token).await.expect("the mailbox runs") });
-        Self { handle, stop, task, port }
+        Self {
+            handle,
+            stop,
+            task,
+            port,
+        }
     }
 
     async fn stop(self) {
@@ -47,7 +52,10 @@ impl Receiver {
     }
 
     fn recipients(&self) -> Vec<String> {
-        let mut filter = mailbox::Filter { limit: Some(500), ..mailbox::Filter::default() };
+        let mut filter = mailbox::Filter {
+            limit: Some(500),
+            ..mailbox::Filter::default()
+        };
         let mut found = Vec::new();
         loop {
             let page = self.handle.list(&filter);
@@ -64,7 +72,10 @@ impl Receiver {
 async fn accepted(client: &Client, campaign: &str, count: i64) {
     loop {
         let seen = settlement(client, campaign).await.unwrap_or_default();
-        if seen["accepted"].as_i64().is_some_and(|accepted| accepted >= count) {
+        if seen["accepted"]
+            .as_i64()
+            .is_some_and(|accepted| accepted >= count)
+        {
             return;
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -96,7 +107,8 @@ async fn postgres_stopped_immediately_during_a_send() {
 async fn redis_stopped_during_a_send() {
     let folder = tempfile::tempdir().expect("a folder");
     let receiver = Receiver::start(folder.path(), 0).await;
-    let mut redis = Redis::start(RedisOptions::new(folder.path().join("redis"))).expect("Redis starts");
+    let mut redis =
+        Redis::start(RedisOptions::new(folder.path().join("redis"))).expect("Redis starts");
     let platform = Launch::in_folder(folder.path())
         .with("REDIS_URL", redis.url())
         .with("SMTP_URL", receiver.url())
@@ -116,14 +128,18 @@ async fn the_mail_server_away_for_a_while() {
     let folder = tempfile::tempdir().expect("a folder");
     let receiver = Receiver::start(folder.path(), 0).await;
     let port = receiver.port;
-    let platform = Launch::in_folder(folder.path()).with("SMTP_URL", receiver.url()).start();
+    let platform = Launch::in_folder(folder.path())
+        .with("SMTP_URL", receiver.url())
+        .start();
     let client = platform.owner().await;
     let list = list_of(&client, AUDIENCE).await;
     let campaign = start(&client, &list).await;
     accepted(&client, &campaign, 200).await;
     receiver.stop().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let seen = settlement(&client, &campaign).await.expect("the platform answers");
+    let seen = settlement(&client, &campaign)
+        .await
+        .expect("the platform answers");
     assert_eq!(seen["settled"], false, "{seen}");
     let receiver = Receiver::start(folder.path(), port).await;
     settled(&client, &campaign).await;

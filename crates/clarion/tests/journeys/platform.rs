@@ -46,7 +46,11 @@ impl Launch {
 
     /// Starts it and waits for its `ready` line.
     pub(crate) fn start(mut self) -> Platform {
-        let mut child = self.command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let mut child = self
+            .command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
         let stdout = child.stdout.take().expect("it was piped");
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
@@ -55,15 +59,23 @@ impl Launch {
                 sender.send(line).ok();
             }
         });
-        let line = receiver.recv_timeout(Duration::from_secs(60)).expect("a line within a minute");
-        let url = line.strip_prefix("ready ").expect("the line says ready").to_owned();
+        let line = receiver
+            .recv_timeout(Duration::from_secs(60))
+            .expect("a line within a minute");
+        let url = line
+            .strip_prefix("ready ")
+            .expect("the line says ready")
+            .to_owned();
         Platform { child, url }
     }
 
     /// Runs it until it ends by itself, for starts that cannot succeed: exit code and stderr.
     pub(crate) fn fail(mut self) -> (Option<i32>, String) {
         let output = self.command.output().expect("the binary starts");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     }
 }
 
@@ -89,9 +101,17 @@ impl Platform {
     pub(crate) async fn owner(&self) -> Client {
         let anonymous = Client::new(&self.url, None);
         let login = serde_json::json!({ "email": OWNER.0, "password": OWNER.1 });
-        let answer = anonymous.post("/api/v1/login").json(&login).send().await.assert_status(200);
+        let answer = anonymous
+            .post("/api/v1/login")
+            .json(&login)
+            .send()
+            .await
+            .assert_status(200);
         let tokens: serde_json::Value = answer.json();
-        let token = tokens["access_token"].as_str().expect("an access token").to_owned();
+        let token = tokens["access_token"]
+            .as_str()
+            .expect("an access token")
+            .to_owned();
         Client::new(&self.url, Some(token))
     }
 }
