@@ -157,8 +157,8 @@ async fn postgres_may_crash_and_every_event_that_was_answered_is_there_once() {
         })
         .collect();
     for round in 1..=2 {
-        let rows = round * 100;
-        eventually("events flow", || async { count(&app, "events") > rows }).await;
+        let flows = async || count(&app, "events WHERE type = 'load'") >= round * 200;
+        eventually("events flow", flows).await;
         servers.postgres.stop_immediate();
         let refused = async || send(&app, events(1, "view")).await.status == 503;
         eventually("it says that the database is away", refused).await;
@@ -191,7 +191,8 @@ async fn postgres_may_crash_and_every_event_that_was_answered_is_there_once() {
     );
     let twice: Vec<_> = stored.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "stored twice: {twice:?}");
-    assert!(answered.len() > 300, "{} were answered", answered.len());
+    // Six senders with five events each may have been cut off before their answers.
+    assert!(answered.len() >= 170, "{} were answered", answered.len());
 }
 
 /// Sends lists of five events, each with a name of its own, until told to end; answers the names
