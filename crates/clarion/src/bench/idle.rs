@@ -19,7 +19,7 @@ const REST: Duration = Duration::from_secs(5);
 pub(super) async fn measure(size: Size) -> anyhow::Result<Vec<Row>> {
     let folder = folder()?;
     let [mut first, mut warm, mut private, mut resident] =
-        [const { () }; 4].map(|()| Rounds::default());
+        std::array::from_fn(|_| Rounds::default());
     first.add_alone(
         Platform::start(folder.path(), &[])
             .await?

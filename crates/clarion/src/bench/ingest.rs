@@ -38,7 +38,7 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
         .trim_start_matches("http://")
         .parse()
         .context("the gateway's address")?;
-    let [mut straight, mut gateway, mut with_ids] = [const { () }; 3].map(|()| Rounds::default());
+    let [mut straight, mut gateway, mut with_ids] = std::array::from_fn(|_| Rounds::default());
     for _ in 0..size.rounds {
         // Signed in anew: a token does not outlast many rounds.
         let token = token(site).await?;

@@ -90,8 +90,12 @@ impl Servers {
             task.await.ok();
         }
         let stopped = tokio::task::spawn_blocking(move || {
-            self.redis.map(Redis::stop);
-            self.postgres.map(Postgres::stop);
+            if let Some(redis) = self.redis {
+                redis.stop();
+            }
+            if let Some(postgres) = self.postgres {
+                postgres.stop();
+            }
         });
         if let Err(error) = stopped.await {
             tracing::error!(%error, "a private server was not stopped in order");

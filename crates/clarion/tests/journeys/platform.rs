@@ -80,10 +80,6 @@ impl Launch {
 }
 
 impl Platform {
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// SIGKILL: nothing is tidied up.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");
