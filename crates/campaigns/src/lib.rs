@@ -10,7 +10,9 @@ mod peers;
 mod routes;
 mod schema;
 mod settings;
+mod starting;
 mod store;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -3,15 +3,14 @@
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::Caller;
-use chassis::client::PeerError;
 use chassis::http::{Json, Path, Valid, idempotency_key};
 use chassis::{InvalidInput, idempotency, jobs, outbox};
 use common::auth::Scope;
-use common::dto::audience::{AudienceCount, AudiencePageQuery, AudienceQuery, GapsQuery};
+use common::dto::audience::{AudienceCount, AudiencePageQuery};
 use common::dto::dispatch::TestSend;
-use common::events::{CampaignCancelled, CampaignPaused, CampaignResumed, CampaignStarted};
+use common::events::{CampaignCancelled, CampaignPaused, CampaignResumed};
 use common::values::EmailAddress;
-use common::{CampaignId, MessageId, WorkspaceId};
+use common::{CampaignId, MessageId};
 use diesel::PgConnection;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -20,11 +19,11 @@ use serde_json::json;
 use super::campaigns::{CampaignView, answer, find};
 use crate::State;
 use crate::domain::campaign::{Campaign, Status, Step};
-use crate::domain::preflight::{self, Check, Level};
+use crate::domain::preflight::{Check, Level};
 use crate::error::Error;
-use crate::jobs::{Dispatch, Launch, Tell};
-use crate::linkcheck;
-use crate::store::{Stored, campaigns, dispatches};
+use crate::starting;
+use crate::store::{campaigns, dispatches};
+use crate::tasks::Tell;
 
 /// What the pre-flight found.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -33,65 +32,6 @@ pub(crate) struct Preflight {
     /// Whether a start would go ahead, warnings aside.
     ok: bool,
     checks: Vec<Check>,
-}
-
-fn query(campaign: &Campaign, state: &State) -> AudienceQuery {
-    AudienceQuery {
-        workspace_id: campaign.workspace_id,
-        audience: campaign.draft.audience.clone(),
-        as_of: state.host.clock.now(),
-    }
-}
-
-/// Looks at everything that could go wrong; also answers how many people are in the audience.
-pub(crate) async fn look(
-    state: &State,
-    campaign: &Campaign,
-) -> Result<(Vec<Check>, AudienceCount), Error> {
-    let (mut checks, compiled) = preflight::content(campaign);
-    let query = query(campaign, state);
-    let counted = count(state, &query).await?;
-    checks.push(preflight::audience(&counted));
-    let count = counted.unwrap_or_default();
-    checks.extend(preflight::schedule(campaign, state.host.clock.now()));
-    checks.extend(preflight::domain(
-        campaign,
-        state.rules.require_authenticated_domain,
-    ));
-    let Some(compiled) = compiled else {
-        return Ok((checks, count));
-    };
-    let (variables, unknown) = preflight::variables(&compiled);
-    checks.extend(unknown);
-    let required = variables.len();
-    let gaps = match count.count > 0 && required > 0 {
-        true => state.peers.gaps(&GapsQuery { query, variables }).await?,
-        false => Vec::new(),
-    };
-    checks.extend(preflight::gaps(&gaps, required));
-    let links = compiled
-        .links()
-        .iter()
-        .map(|link| link.url.clone())
-        .collect();
-    checks.extend(linkcheck::check(links, state.rules.check_private_links).await);
-    Ok((checks, count))
-}
-
-/// How many people are in the audience, or why there is none.
-async fn count(
-    state: &State,
-    query: &AudienceQuery,
-) -> Result<Result<AudienceCount, String>, PeerError> {
-    if query.audience.is_empty() {
-        return Ok(Err("no list or segment is chosen".to_owned()));
-    }
-    match state.peers.count(query).await {
-        Ok(count) => Ok(Ok(count)),
-        // A list or segment that was deleted, or never was in this workspace.
-        Err(PeerError::Refused(problem)) if problem.status != 401 => Ok(Err(problem.detail)),
-        Err(error) => Err(error),
-    }
 }
 
 fn at_level(checks: &[Check], level: Level) -> Vec<Check> {
@@ -119,7 +59,7 @@ pub(crate) async fn preflight(
 ) -> Result<HttpResponse, Error> {
     caller.require(Scope::CampaignsRead)?;
     let campaign = find(&state, &caller, id.into_inner()).await?;
-    let (checks, _) = look(&state, &campaign).await?;
+    let (checks, _) = starting::look(&state, &campaign).await?;
     let ok = at_level(&checks, Level::Error).is_empty();
     Ok(HttpResponse::Ok().json(Preflight { ok, checks }))
 }
@@ -178,7 +118,7 @@ pub(crate) async fn test(
 /// The template variables of the first person in the audience, or of a made-up one.
 async fn sample(state: &State, campaign: &Campaign) -> Result<serde_json::Value, Error> {
     let query = AudiencePageQuery {
-        query: query(campaign, state),
+        query: starting::query(campaign, state),
         after: None,
         limit: 1,
     };
@@ -229,7 +169,7 @@ pub(crate) async fn start(
     let mut count = AudienceCount::default();
     if !repeated {
         campaign.status.after(Step::Start)?;
-        let (checks, found) = look(&state, &campaign).await?;
+        let (checks, found) = starting::look(&state, &campaign).await?;
         refuse(&checks, body.accept_warnings)?;
         count = found;
     }
@@ -247,8 +187,8 @@ pub(crate) async fn start(
                     .and_then(|s| s.when().ok())
                     .map(|w| w.earliest());
                 match earliest.filter(|at| *at > now) {
-                    Some(at) => plan(conn, campaign, at, now),
-                    None => go(conn, &inner, campaign, count, now),
+                    Some(at) => starting::plan(conn, campaign, at, now),
+                    None => starting::go(conn, &inner, campaign, count, now),
                 }
                 .map(CampaignView::from)
             })
@@ -267,90 +207,6 @@ fn refuse(checks: &[Check], accept_warnings: bool) -> Result<(), Error> {
         return Err(Error::PreflightWarns(warnings));
     }
     Ok(())
-}
-
-type Now = chrono::DateTime<chrono::Utc>;
-
-fn plan(conn: &mut PgConnection, campaign: Campaign, at: Now, now: Now) -> Result<Campaign, Error> {
-    let scheduled = campaign.moved(Step::Schedule, now)?;
-    campaigns::update(conn, &scheduled)?;
-    let job = Launch {
-        workspace: scheduled.workspace_id,
-        campaign: scheduled.id,
-    };
-    jobs::enqueue(conn, &job, at)?;
-    Ok(scheduled)
-}
-
-/// One transaction: status, snapshot of content, event, and the job that hands the audience over.
-fn go(
-    conn: &mut PgConnection,
-    state: &State,
-    campaign: Campaign,
-    count: AudienceCount,
-    now: Now,
-) -> Result<Campaign, Error> {
-    let query = query(&campaign, state);
-    let snapshot = campaign
-        .snapshot()
-        .ok_or(Error::PreflightFailed(Vec::new()))?;
-    let running = campaign.moved(Step::Start, now)?;
-    campaigns::update(conn, &running)?;
-    dispatches::insert(
-        conn,
-        &dispatches::Dispatch {
-            workspace_id: running.workspace_id,
-            campaign_id: running.id,
-            snapshot: Stored(snapshot),
-            audience: Stored(query.audience),
-            schedule: running.draft.schedule.clone().map(Stored),
-            as_of: query.as_of,
-            expected: count.count,
-            cursor: None,
-            handed: 0,
-            complete: false,
-        },
-    )?;
-    let name = running.draft.name.clone();
-    outbox::push(
-        conn,
-        running.workspace_id,
-        &CampaignStarted {
-            campaign_id: running.id,
-            name,
-        },
-    )?;
-    jobs::enqueue(conn, &dispatch_job(&running), now)?;
-    Ok(running)
-}
-
-fn dispatch_job(campaign: &Campaign) -> Dispatch {
-    Dispatch {
-        workspace: campaign.workspace_id,
-        campaign: campaign.id,
-        version: campaign.version,
-    }
-}
-
-/// Starts a scheduled campaign whose time has come.
-pub(crate) async fn begin(
-    state: &State,
-    workspace: WorkspaceId,
-    id: CampaignId,
-    count: AudienceCount,
-) -> Result<(), Error> {
-    let (inner, now) = (state.clone(), state.host.clock.now());
-    state
-        .host
-        .db
-        .transaction(move |conn| {
-            let campaign = campaigns::lock(conn, workspace, id)?.ok_or(Error::NotFound(id))?;
-            if campaign.status == Status::Scheduled {
-                go(conn, &inner, campaign, count, now)?;
-            }
-            Ok(())
-        })
-        .await
 }
 
 /// Takes a step that a person asked for, and has notifications told.
@@ -374,7 +230,7 @@ async fn step(
                     status: Status::Draft,
                     ..campaign
                 };
-                return plan(conn, draft, now, now);
+                return starting::plan(conn, draft, now, now);
             }
             if step == Step::Pause && campaign.status == Status::Scheduled {
                 return Err(Error::WrongStatus {
@@ -396,7 +252,7 @@ async fn step(
                 now,
             )?;
             if step == Step::Resume {
-                jobs::enqueue(conn, &dispatch_job(&moved), now)?;
+                jobs::enqueue(conn, &starting::dispatch_job(&moved), now)?;
             }
             Ok(moved)
         })

@@ -2,11 +2,9 @@
 //! is acknowledged; a page that is handed over twice changes nothing there.
 
 use chassis::client::PeerError;
-use chassis::jobs::{Done, Job};
+use chassis::jobs::Done;
 use common::dto::audience::{AudiencePage, AudiencePageQuery};
 use common::dto::dispatch::{HandOver, HandedRecipient};
-use common::{CampaignId, WorkspaceId};
-use serde::{Deserialize, Serialize};
 
 use super::again;
 use crate::State;
@@ -14,26 +12,10 @@ use crate::domain::campaign::{Status, Step};
 use crate::error::Error;
 use crate::peers::Order;
 use crate::store::{campaigns, dispatches};
+use crate::tasks::Dispatch;
 
 /// Recipients in one page.
 const PAGE: i64 = 2_000;
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Dispatch {
-    pub(crate) workspace: WorkspaceId,
-    pub(crate) campaign: CampaignId,
-    /// The campaign's version that asked for it: a resume is not lost while the job that saw the
-    /// pause is still ending.
-    pub(crate) version: i64,
-}
-
-impl Job for Dispatch {
-    const KIND: &'static str = "campaigns.dispatch";
-
-    fn unique_key(&self) -> Option<String> {
-        Some(format!("{}:{}", self.campaign, self.version))
-    }
-}
 
 pub(crate) async fn run(state: State, job: Dispatch, attempt: u32) -> Done {
     match dispatch(&state, &job).await {

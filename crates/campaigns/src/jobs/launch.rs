@@ -1,30 +1,15 @@
 //! Starts a scheduled campaign when its time has come.
 
-use chassis::jobs::{Done, Job};
-use common::{CampaignId, WorkspaceId};
-use serde::{Deserialize, Serialize};
+use chassis::jobs::Done;
 
 use super::again;
 use crate::State;
-use crate::api::lifecycle;
 use crate::domain::campaign::{Status, Step};
 use crate::domain::preflight::Level;
 use crate::error::Error;
+use crate::starting;
 use crate::store::campaigns;
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Launch {
-    pub(crate) workspace: WorkspaceId,
-    pub(crate) campaign: CampaignId,
-}
-
-impl Job for Launch {
-    const KIND: &'static str = "campaigns.launch";
-
-    fn unique_key(&self) -> Option<String> {
-        Some(self.campaign.to_string())
-    }
-}
+use crate::tasks::Launch;
 
 pub(crate) async fn run(state: State, job: Launch) -> Done {
     match launch(&state, &job).await {
@@ -45,14 +30,14 @@ async fn launch(state: &State, job: &Launch) -> Result<(), Error> {
     let Some(campaign) = campaign.filter(|campaign| campaign.status == Status::Scheduled) else {
         return Ok(());
     };
-    let (checks, count) = lifecycle::look(state, &campaign).await?;
+    let (checks, count) = starting::look(state, &campaign).await?;
     let errors: Vec<_> = checks
         .iter()
         .filter(|check| check.level == Level::Error && check.name != "schedule")
         .map(|check| check.detail.clone())
         .collect();
     if errors.is_empty() {
-        lifecycle::begin(state, workspace, id, count).await?;
+        starting::begin(state, workspace, id, count).await?;
         return Ok(());
     }
     hold_back(state, job, errors.join("; ")).await

@@ -10,9 +10,7 @@ use std::time::Duration;
 use crate::State;
 use crate::error::Error;
 
-pub(crate) use dispatch::Dispatch;
-pub(crate) use launch::Launch;
-pub(crate) use tell::Tell;
+use crate::tasks::{Dispatch, Launch, Tell};
 
 /// Knows how each kind of job is run.
 pub(crate) fn runner(state: &State) -> Runner {

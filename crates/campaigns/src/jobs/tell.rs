@@ -2,9 +2,7 @@
 //! not the wish that enqueued it, so that a late pause never overtakes a resume.
 
 use chassis::client::PeerError;
-use chassis::jobs::{Done, Job};
-use common::{CampaignId, WorkspaceId};
-use serde::{Deserialize, Serialize};
+use chassis::jobs::Done;
 
 use super::again;
 use crate::State;
@@ -12,21 +10,7 @@ use crate::domain::campaign::Status;
 use crate::error::Error;
 use crate::peers::Order;
 use crate::store::campaigns;
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Tell {
-    pub(crate) workspace: WorkspaceId,
-    pub(crate) campaign: CampaignId,
-    pub(crate) version: i64,
-}
-
-impl Job for Tell {
-    const KIND: &'static str = "campaigns.tell";
-
-    fn unique_key(&self) -> Option<String> {
-        Some(format!("{}:{}", self.campaign, self.version))
-    }
-}
+use crate::tasks::Tell;
 
 pub(crate) async fn run(state: State, job: Tell, attempt: u32) -> Done {
     match tell(&state, &job).await {
