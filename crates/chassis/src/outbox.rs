@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::WorkspaceId;
 use common::auth::Service;
 use common::events::{Envelope, Event, Positioned};
@@ -138,29 +138,38 @@ fn number(conn: &mut PgConnection) -> QueryResult<()> {
     })
 }
 
-/// Remembers that `consumer` has taken everything up to `position`.
+/// A consumer that says again what it said before is written down anew after this long.
+const STILL_THERE: TimeDelta = TimeDelta::minutes(1);
+
+/// Remembers that `consumer` has taken everything up to `position`. Only pruning asks for it, and
+/// what a crash takes away is said again: its commit waits for no disk, and a consumer that polls
+/// an idle feed writes nothing.
 pub fn acknowledge(
     conn: &mut PgConnection,
     consumer: &str,
     position: i64,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    diesel::insert_into(feed_consumers::table)
-        .values((
-            feed_consumers::consumer.eq(consumer),
-            feed_consumers::position.eq(position),
-            feed_consumers::seen_at.eq(now),
-        ))
-        .on_conflict(feed_consumers::consumer)
-        .do_update()
-        .set((
-            // Two replicas of a consumer report out of order; never go back.
-            feed_consumers::position.eq(diesel::dsl::sql::<BigInt>(
-                "GREATEST(feed_consumers.position, excluded.position)",
-            )),
-            feed_consumers::seen_at.eq(now),
-        ))
-        .execute(conn)?;
+    let said: Option<(i64, DateTime<Utc>)> = feed_consumers::table
+        .find(consumer)
+        .select((feed_consumers::position, feed_consumers::seen_at))
+        .first(conn)
+        .optional()?;
+    if said.is_some_and(|(before, seen)| before >= position && now - seen < STILL_THERE) {
+        return Ok(());
+    }
+    // Two replicas of a consumer report out of order; never go back.
+    sql_query(
+        "INSERT INTO feed_consumers (consumer, position, seen_at)
+         SELECT $1, $2, $3 FROM set_config('synchronous_commit', 'off', true)
+         ON CONFLICT (consumer) DO UPDATE SET
+             position = GREATEST(feed_consumers.position, excluded.position),
+             seen_at = excluded.seen_at",
+    )
+    .bind::<Text, _>(consumer)
+    .bind::<BigInt, _>(position)
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)?;
     Ok(())
 }
 
