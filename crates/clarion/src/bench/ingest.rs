@@ -1,6 +1,6 @@
 //! Events a second that are answered, and so committed: `POST /api/v1/analytics` in arrays of 100
 //! on 16 connections, against `COPY` of the same rows in committed pieces of 1,000 into a twin of
-//! `analytics.events`, partitioned like it.
+//! `analytics.events`, partitioned like it, on as many connections as the service has writers.
 //!
 //! Straight to the service, and through the gateway. A third row gives every event an id, which
 //! is then looked up and kept for a week so that it counts once; the limit does nothing like it.
@@ -28,6 +28,8 @@ const ARRAY: usize = 100;
 /// Rows of a committed `COPY`.
 const PIECE: usize = 1_000;
 const CONNECTIONS: usize = 16;
+/// Connections that `COPY`, and the writers of `analytics` unless it is told otherwise.
+const WRITERS: usize = 2;
 const PATH: &str = "/api/v1/analytics";
 
 pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>> {
@@ -59,7 +61,7 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
         with_ids.add(known, limit);
     }
     let row = |name, aim, rounds| Row::new(name, "events/s", aim, rounds);
-    let copy = format!("COPY of the same rows, {PIECE} a commit");
+    let copy = format!("COPY of the same rows, {PIECE} a commit, {WRITERS} connections");
     Ok(vec![
         row("ingest", Aim::Ratio(AIM), straight).noting(&copy),
         row("ingest through the gateway", Aim::Ratio(AIM), gateway).noting(&copy),
@@ -126,6 +128,7 @@ async fn copy(twin: &Twin, from: DateTime<Utc>, to: DateTime<Utc>) -> anyhow::Re
     twin.copy_in_pieces(
         format!("received_at >= '{from}' AND received_at <= '{to}'"),
         PIECE,
+        WRITERS,
     )
     .await
 }

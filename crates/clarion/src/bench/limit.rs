@@ -11,9 +11,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Text;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
@@ -57,22 +58,31 @@ impl Twin {
     pub(super) async fn copy(&self, which: String) -> anyhow::Result<Duration> {
         self.run(move |twin, conn| {
             let file = twin.export(conn, &which)?;
-            twin.copy_files(conn, &[file])
+            conn.batch_execute("CHECKPOINT")?;
+            let began = Instant::now();
+            twin.copy_file(conn, &file)?;
+            let took = began.elapsed();
+            std::fs::remove_file(file)?;
+            Ok(took)
         })
         .await
     }
 
-    /// The same in pieces of `rows`, each committed before the next begins.
+    /// The same in pieces of `rows`, each committed by itself, on several connections.
     pub(super) async fn copy_in_pieces(
         &self,
         which: String,
         rows: usize,
+        connections: usize,
     ) -> anyhow::Result<Duration> {
         self.run(move |twin, conn| {
             let file = twin.export(conn, &which)?;
             let pieces = split(&file, rows)?;
             std::fs::remove_file(file)?;
-            twin.copy_files(conn, &pieces)
+            conn.batch_execute("CHECKPOINT")?;
+            let took = twin.copy_at_once(&pieces, connections)?;
+            pieces.iter().try_for_each(std::fs::remove_file)?;
+            Ok(took)
         })
         .await
     }
@@ -119,17 +129,34 @@ impl Twin {
         Ok(file)
     }
 
-    /// Copies and removes the files; the time is that of the commits alone.
-    fn copy_files(&self, conn: &mut PgConnection, files: &[PathBuf]) -> anyhow::Result<Duration> {
-        let name = &self.name;
-        conn.batch_execute("CHECKPOINT")?;
-        let began = Instant::now();
-        for file in files {
-            conn.batch_execute(&format!("COPY {name} FROM {}", quoted(file)?))?;
-        }
-        let took = began.elapsed();
-        files.iter().try_for_each(std::fs::remove_file)?;
-        Ok(took)
+    fn copy_file(&self, conn: &mut PgConnection, file: &Path) -> anyhow::Result<()> {
+        let (name, path) = (&self.name, quoted(file)?);
+        Ok(conn.batch_execute(&format!("COPY {name} FROM {path}"))?)
+    }
+
+    /// Every connection takes the next piece that nobody has taken; the time is that of the copies
+    /// alone.
+    fn copy_at_once(&self, pieces: &[PathBuf], connections: usize) -> anyhow::Result<Duration> {
+        let open = |_| PgConnection::establish(&self.url);
+        let connections: Vec<_> = (0..connections).map(open).collect::<Result<_, _>>()?;
+        let (next, began) = (AtomicUsize::new(0), Instant::now());
+        let work = |mut conn: PgConnection| {
+            while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.copy_file(&mut conn, piece)?;
+            }
+            anyhow::Ok(())
+        };
+        std::thread::scope(|scope| {
+            let started = connections
+                .into_iter()
+                .map(|conn| scope.spawn(|| work(conn)));
+            let running: Vec<_> = started.collect();
+            let ended = running.into_iter().map(|thread| thread.join());
+            ended
+                .into_iter()
+                .try_for_each(|done| done.unwrap_or_else(|_| bail!("a COPY panicked")))
+        })?;
+        Ok(began.elapsed())
     }
 }
 
