@@ -1,7 +1,7 @@
 //! Events in and out over HTTP: `GET /internal/events`, and the consumer that reads it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::web;
@@ -17,6 +17,7 @@ use crate::client::{Peer, PeerError};
 use crate::error::{Unavailable, query_kind};
 use crate::host::Host;
 use crate::http::Query;
+use crate::metrics::Metrics;
 use crate::schema::feed_positions;
 use crate::{Db, Fault, outbox, respond_with_problem};
 
@@ -24,6 +25,9 @@ use crate::{Db, Fault, outbox, respond_with_problem};
 const PAGE: i64 = 500;
 /// How long a consumer waits when nobody rings.
 const POLL: Duration = Duration::from_secs(1);
+
+/// A feed that goes on standing still is logged again after this.
+const REMIND: Duration = Duration::from_secs(60);
 
 /// Why a feed could not be read or taken in.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +96,7 @@ pub struct Consumer {
     consumer: Service,
     producer: Arc<Peer>,
     bell: Bell,
+    metrics: Metrics,
     effect: Arc<Effect>,
 }
 
@@ -117,26 +122,28 @@ impl Consumer {
             consumer: host.service,
             producer,
             bell: host.bell.clone(),
+            metrics: host.metrics.clone(),
             effect: Arc::new(effect),
         }
     }
 
     /// Follows the feed until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut failing = false;
+        let mut warned: Option<Instant> = None;
         while !stop.is_cancelled() {
             match self.step().await {
-                Ok(0) => failing = false,
+                Ok(0) => warned = None,
                 Ok(_) => {
-                    failing = false;
+                    warned = None;
                     continue;
                 }
                 Err(error) => {
-                    if !failing {
-                        let producer = self.producer.service.as_str();
+                    let producer = self.producer.service.as_str();
+                    self.metrics.feed_failure(producer);
+                    if warned.is_none_or(|at| at.elapsed() > REMIND) {
                         tracing::warn!(%error, producer, "the feed stands still for now");
+                        warned = Some(Instant::now());
                     }
-                    failing = true;
                 }
             }
             tokio::select! {

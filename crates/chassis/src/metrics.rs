@@ -16,6 +16,7 @@ pub struct Metrics {
     pub registry: Registry,
     requests: HistogramVec,
     pool: IntGaugeVec,
+    feed_failures: IntCounterVec,
     service: &'static str,
 }
 
@@ -50,9 +51,18 @@ impl Metrics {
             &["state"],
         )
         .expect("names are constants");
+        let feed_failures = IntCounterVec::new(
+            Opts::new(
+                "feed_failures_total",
+                "Times a producer's feed could not be read or taken in.",
+            ),
+            &["producer"],
+        )
+        .expect("names are constants");
         for collector in [
             Box::new(requests.clone()) as Box<_>,
             Box::new(pool.clone()) as Box<_>,
+            Box::new(feed_failures.clone()) as Box<_>,
         ] {
             registry.register(collector).expect("registered once");
         }
@@ -60,6 +70,7 @@ impl Metrics {
             registry,
             requests,
             pool,
+            feed_failures,
             service,
         }
     }
@@ -90,9 +101,11 @@ impl Metrics {
             .with_label_values(&[known_method(method), route, status])
             .observe(took.as_secs_f64());
     }
-}
 
-impl Metrics {
+    pub(crate) fn feed_failure(&self, producer: &str) {
+        self.feed_failures.with_label_values(&[producer]).inc();
+    }
+
     /// All of them, in Prometheus's text format.
     pub fn answer(&self) -> HttpResponse {
         let mut text = Vec::new();

@@ -182,6 +182,13 @@ async fn a_consumer_runs_on_when_its_producer_comes_back() {
 
     let address = producer.address.to_string();
     let running = tokio::spawn(consumer.run(stop.clone()));
+    eventually("the failure is counted", || async {
+        let families = host.metrics.registry.gather();
+        families
+            .iter()
+            .any(|family| family.name() == "clarion_feed_failures_total")
+    })
+    .await;
     let _again = Setup::default()
         .system_clock()
         .beside(&producer)
