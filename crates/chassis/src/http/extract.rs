@@ -205,16 +205,6 @@ fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// Names every string in `value` that holds a NUL.
-pub fn check_strings(value: &Value) -> Result<(), InvalidInput> {
-    let fields = nul_strings(value, String::new());
-    if fields.is_empty() {
-        Ok(())
-    } else {
-        Err(InvalidInput::fields(fields))
-    }
-}
-
 fn nul_strings(value: &Value, at: String) -> Vec<FieldError> {
     let nul = |text: &str| text.contains('\0');
     let refuse = |at: &str| FieldError::new(at, "must not contain a NUL character");
