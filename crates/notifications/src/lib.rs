@@ -6,11 +6,9 @@ mod consumers;
 mod delivery;
 mod domain;
 mod error;
-mod mime;
 mod routes;
 mod schema;
 mod settings;
-mod smtp;
 mod store;
 
 use std::net::SocketAddr;

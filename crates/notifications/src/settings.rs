@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::Notifications;
 use crate::delivery::Sending;
-use crate::smtp::Timeouts;
+use mail::smtp::Timeouts;
 
 /// The settings of `notifications`; README.md names their keys.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ fn sending(read: &mut Reader<'_>) -> Sending {
         if !url.expose().is_empty() {
             read.refuse("SMTP_URL", why);
         }
-        crate::smtp::SmtpServer::nowhere()
+        mail::smtp::SmtpServer::nowhere()
     });
     Sending {
         server,

@@ -15,8 +15,8 @@ use super::ledger::Ledger;
 use super::{Breaker, Delivery, Meters, Sending};
 use crate::domain::state::State;
 use crate::domain::verdict::{Verdict, judge};
-use crate::smtp::{Connection, Envelope, Handed, Permit, SmtpError};
 use crate::store::moves::{Held, Move};
+use mail::smtp::{Connection, Envelope, Handed, Permit, SmtpError};
 
 /// A connection that has nothing to do is given back after this.
 const IDLE: Duration = Duration::from_secs(20);

@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use super::lane::Ready;
 use super::links::{Links, Personal};
-use crate::mime::{self, Bulk, Mail, Unsubscribe};
-use crate::smtp::Envelope;
 use crate::store::claims::{Claimed, Kind};
 use crate::store::{people, snapshots};
+use mail::mime::{self, Bulk, Mail, Unsubscribe};
+use mail::smtp::Envelope;
 
 /// Most contents kept at a time.
 const KEPT: usize = 64;

@@ -19,8 +19,8 @@ use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::smtp::{SmtpServer, Timeouts};
 use crate::store::moves::Move;
+use mail::smtp::{SmtpServer, Timeouts};
 
 pub(crate) use breaker::Breaker;
 use feeder::Feeder;

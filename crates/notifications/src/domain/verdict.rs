@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::dto::dispatch::AmbiguousPolicy;
 
 use super::backoff;
-use crate::smtp::{Handed, Reply, Stage};
+use mail::smtp::{Handed, Reply, Stage};
 
 /// What becomes of a message after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ fn says_no_such_address(stage: Stage, reply: &Reply) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::SmtpError;
+    use mail::smtp::SmtpError;
 
     fn reply(text: &str) -> Reply {
         Reply::parse(format!("{text}\r\n").as_bytes())

@@ -27,7 +27,7 @@ fn allowed(crate_name: &str, house: &BTreeSet<&str>) -> Vec<String> {
     let named = |names: &[&str]| names.iter().map(ToString::to_string).collect();
     match crate_name {
         "common" | "laptop" | "mailbox" => Vec::new(),
-        "content" | "chassis" => named(&["common"]),
+        "content" | "mail" | "chassis" => named(&["common"]),
         "testkit" => named(&["common", "chassis", "laptop"]),
         // It holds everything together; only tests hold it.
         "clarion" => house
@@ -35,7 +35,7 @@ fn allowed(crate_name: &str, house: &BTreeSet<&str>) -> Vec<String> {
             .filter(|name| !["clarion", "testkit"].contains(name))
             .map(ToString::to_string)
             .collect(),
-        _ => named(&["common", "chassis", "content"]),
+        _ => named(&["common", "chassis", "content", "mail"]),
     }
 }
 

@@ -13,21 +13,21 @@ use super::{Envelope, SmtpError};
 
 /// How long each step may take (RFC 5321 §4.5.3.2).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
-    pub(crate) connect: Duration,
+pub struct Timeouts {
+    pub connect: Duration,
     /// Greeting, EHLO, MAIL, RCPT.
-    pub(crate) command: Duration,
+    pub command: Duration,
     /// The 354 after DATA.
-    pub(crate) data: Duration,
+    pub data: Duration,
     /// Handing one block of the content to the network.
-    pub(crate) block: Duration,
+    pub block: Duration,
     /// The reply after the final dot.
-    pub(crate) end: Duration,
+    pub end: Duration,
 }
 
 impl Timeouts {
     /// The standard's values for `command` = 300 s, and the same proportions for less.
-    pub(crate) fn scaled(command: Duration) -> Self {
+    pub fn scaled(command: Duration) -> Self {
         Self {
             connect: command.min(Duration::from_secs(30)),
             command,
@@ -40,7 +40,7 @@ impl Timeouts {
 
 /// Which step a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub enum Stage {
     Mail,
     Rcpt,
     Data,
@@ -50,7 +50,7 @@ pub(crate) enum Stage {
 
 /// How handing over one message ended.
 #[derive(Debug)]
-pub(crate) enum Handed {
+pub enum Handed {
     /// The server decided.
     Answered(Stage, Reply),
     /// The permit was refused: the content was not sent.
@@ -64,18 +64,18 @@ pub(crate) enum Handed {
 }
 
 /// The ledger's word that the content may be sent. Asked once; the answer is remembered.
-pub(crate) trait Permit {
+pub trait Permit {
     fn granted(&mut self) -> impl Future<Output = bool> + Send;
 }
 
 /// A connection on which a message can be sent.
-pub(crate) struct Connection {
+pub struct Connection {
     pub(super) stream: Stream,
     pub(super) received: BytesMut,
     pub(super) offers: Extensions,
     pub(super) timeouts: Timeouts,
     /// Messages handed over so far.
-    pub(crate) uses: u32,
+    pub uses: u32,
     /// A transaction may be open that the next message must end first.
     pub(super) unclean: bool,
     pub(super) broken: bool,
@@ -92,13 +92,13 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     /// Whether it can carry another message.
-    pub(crate) fn is_usable(&self) -> bool {
+    pub fn is_usable(&self) -> bool {
         !self.broken
     }
 
     /// Hands over one message. `content` ends with CRLF, its dots are not stuffed yet. The
     /// commands run while `permit` is still being decided; only the content waits for it.
-    pub(crate) async fn hand_over(
+    pub async fn hand_over(
         &mut self,
         envelope: &Envelope,
         content: &[u8],
@@ -278,7 +278,7 @@ impl Connection {
     }
 
     /// Says goodbye without waiting for the answer.
-    pub(crate) async fn quit(mut self) {
+    pub async fn quit(mut self) {
         const POLITE: Duration = Duration::from_millis(500);
         let goodbye = async {
             self.stream.write_all(b"QUIT\r\n").await?;

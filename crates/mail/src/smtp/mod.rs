@@ -12,14 +12,14 @@ mod scripted;
 mod server;
 mod stream;
 
-pub(crate) use address::Envelope;
-pub(crate) use connection::{Connection, Handed, Permit, Stage, Timeouts};
-pub(crate) use reply::{Malformed, Reply};
-pub(crate) use server::SmtpServer;
+pub use address::Envelope;
+pub use connection::{Connection, Handed, Permit, Stage, Timeouts};
+pub use reply::{Malformed, Reply};
+pub use server::SmtpServer;
 
 /// Why there is no connection, or no more.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SmtpError {
+pub enum SmtpError {
     #[error("the mail server cannot be reached: {0}")]
     Connect(std::io::Error),
     #[error("the connection to the mail server broke: {0}")]

@@ -28,7 +28,7 @@ pub(super) struct Extensions {
 
 impl Connection {
     /// Connects, greets, and does what the server's settings ask for.
-    pub(crate) async fn open(server: &SmtpServer, timeouts: Timeouts) -> Result<Self, SmtpError> {
+    pub async fn open(server: &SmtpServer, timeouts: Timeouts) -> Result<Self, SmtpError> {
         let address = (server.host.as_str(), server.port);
         let socket = timeout(timeouts.connect, TcpStream::connect(address))
             .await

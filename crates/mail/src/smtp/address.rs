@@ -5,7 +5,7 @@ use common::values::EmailAddress;
 /// The addresses of MAIL and RCPT. Built from parsed addresses only, so no command can be
 /// smuggled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Envelope {
+pub struct Envelope {
     from: String,
     to: String,
     /// An address has a local part that needs SMTPUTF8 (RFC 6531).
@@ -15,24 +15,24 @@ pub(crate) struct Envelope {
 /// The address cannot be said in SMTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the address cannot be used in SMTP")]
-pub(crate) struct Unsendable;
+pub struct Unsendable;
 
 impl Envelope {
-    pub(crate) fn new(from: &EmailAddress, to: &EmailAddress) -> Result<Self, Unsendable> {
+    pub fn new(from: &EmailAddress, to: &EmailAddress) -> Result<Self, Unsendable> {
         let (from, to) = (spell(from)?, spell(to)?);
         let utf8 = !from.is_ascii() || !to.is_ascii();
         Ok(Self { from, to, utf8 })
     }
 
-    pub(crate) fn from(&self) -> &str {
+    pub fn from(&self) -> &str {
         &self.from
     }
 
-    pub(crate) fn to(&self) -> &str {
+    pub fn to(&self) -> &str {
         &self.to
     }
 
-    pub(crate) fn needs_utf8(&self) -> bool {
+    pub fn needs_utf8(&self) -> bool {
         self.utf8
     }
 }

@@ -12,21 +12,21 @@ use super::quoted;
 
 /// What a message says and to whom.
 #[derive(Debug)]
-pub(crate) struct Mail<'m> {
-    pub(crate) id: MessageId,
-    pub(crate) from: &'m Mailbox,
-    pub(crate) to: &'m EmailAddress,
-    pub(crate) reply_to: Option<&'m EmailAddress>,
-    pub(crate) date: DateTime<Utc>,
-    pub(crate) subject: &'m str,
-    pub(crate) text: &'m str,
-    pub(crate) html: Option<&'m str>,
-    pub(crate) bulk: Bulk<'m>,
+pub struct Mail<'m> {
+    pub id: MessageId,
+    pub from: &'m Mailbox,
+    pub to: &'m EmailAddress,
+    pub reply_to: Option<&'m EmailAddress>,
+    pub date: DateTime<Utc>,
+    pub subject: &'m str,
+    pub text: &'m str,
+    pub html: Option<&'m str>,
+    pub bulk: Bulk<'m>,
 }
 
 /// Whether it goes to many.
 #[derive(Debug)]
-pub(crate) enum Bulk<'m> {
+pub enum Bulk<'m> {
     /// One mail that a program sends to one person (RFC 3834 §5).
     Automatic,
     /// Part of a campaign.
@@ -41,13 +41,13 @@ pub(crate) enum Bulk<'m> {
 
 /// How a person leaves.
 #[derive(Debug)]
-pub(crate) struct Unsubscribe<'m> {
-    pub(crate) url: &'m str,
+pub struct Unsubscribe<'m> {
+    pub url: &'m str,
 }
 
 /// The message as octets: seven-bit (but for international addresses), lines within 998 octets,
 /// ended by CRLF.
-pub(crate) fn build(mail: &Mail<'_>) -> Vec<u8> {
+pub fn build(mail: &Mail<'_>) -> Vec<u8> {
     let body = mail.text.len() + mail.html.map_or(0, str::len);
     let mut out = Vec::with_capacity(body + body / 4 + 2048);
     head(mail, &mut out);
@@ -103,7 +103,7 @@ fn date(at: DateTime<Utc>) -> String {
 }
 
 /// The sender's domain as it stands in an id.
-pub(crate) fn ascii_domain(address: &EmailAddress) -> String {
+pub fn ascii_domain(address: &EmailAddress) -> String {
     let spelled = spelled(address);
     spelled
         .rsplit_once('@')
@@ -112,7 +112,7 @@ pub(crate) fn ascii_domain(address: &EmailAddress) -> String {
 }
 
 /// The address with its domain in ASCII (RFC 5891); a foreign local part stays (RFC 6532).
-pub(crate) fn spelled(address: &EmailAddress) -> Cow<'_, str> {
+pub fn spelled(address: &EmailAddress) -> Cow<'_, str> {
     let text = address.as_str();
     let ascii = text
         .rsplit_once('@')

@@ -7,7 +7,7 @@ use url::Url;
 
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tls {
+pub enum Tls {
     /// Never.
     None,
     /// When the server offers STARTTLS, without asking who it is: better than nothing against
@@ -20,7 +20,7 @@ pub(crate) enum Tls {
 }
 
 impl Tls {
-    pub(crate) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Opportunistic => "opportunistic",
@@ -32,16 +32,16 @@ impl Tls {
 
 /// A mail server: `smtp://user:password@host:port?tls=required|opportunistic|none`, or `smtps://`.
 #[derive(Clone, Debug)]
-pub(crate) struct SmtpServer {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) tls: Tls,
-    pub(crate) credentials: Option<(String, Secret)>,
+pub struct SmtpServer {
+    pub host: String,
+    pub port: u16,
+    pub tls: Tls,
+    pub credentials: Option<(String, Secret)>,
 }
 
 impl SmtpServer {
     /// Stands in for a server that was named wrongly; nothing is ever sent to it.
-    pub(crate) fn nowhere() -> Self {
+    pub fn nowhere() -> Self {
         Self {
             host: "unset.invalid".into(),
             port: 25,

@@ -5,5 +5,5 @@ mod header;
 mod message;
 mod quoted;
 
-pub(crate) use message::{Bulk, Mail, Unsubscribe, build};
-pub(crate) use message::{ascii_domain, spelled};
+pub use message::{Bulk, Mail, Unsubscribe, build};
+pub use message::{ascii_domain, spelled};

@@ -11,17 +11,17 @@ const MAX_TEXT: usize = 512;
 
 /// A whole reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reply {
-    pub(crate) code: u16,
+pub struct Reply {
+    pub code: u16,
     /// Class, subject, detail (RFC 3463).
-    pub(crate) enhanced: Option<(u8, u16, u16)>,
+    pub enhanced: Option<(u8, u16, u16)>,
     /// Its lines without codes, joined by spaces; printable characters only.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// What came is not a reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Malformed {
+pub enum Malformed {
     #[error("a line of more than {MAX_LINE} octets")]
     LongLine,
     #[error("a reply of more than {MAX_LINES} lines")]
@@ -37,7 +37,7 @@ pub(crate) enum Malformed {
 impl Reply {
     /// Reads one reply from the front of `bytes`: the reply and its length, or none while it is
     /// not complete.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
         let (mut code, mut text, mut at) = (None, Vec::new(), 0);
         for _ in 0..MAX_LINES {
             let Some(line) = next_line(&bytes[at..])? else {
@@ -74,15 +74,15 @@ impl Reply {
         }
     }
 
-    pub(crate) fn is_positive(&self) -> bool {
+    pub fn is_positive(&self) -> bool {
         self.code / 100 == 2
     }
 
-    pub(crate) fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         self.code / 100 == 4
     }
 
-    pub(crate) fn is_permanent(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         self.code / 100 == 5
     }
 

@@ -1,0 +1,4 @@
+//! Mail on the wire: messages as octets, and the client side of SMTP.
+
+pub mod mime;
+pub mod smtp;
