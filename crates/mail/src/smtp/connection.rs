@@ -96,6 +96,11 @@ impl Connection {
         !self.broken
     }
 
+    /// Whether what is said is encrypted.
+    pub fn is_secured(&self) -> bool {
+        self.stream.is_tls()
+    }
+
     /// Hands over one message. `content` ends with CRLF, its dots are not stuffed yet. The
     /// commands run while `permit` is still being decided; only the content waits for it.
     pub async fn hand_over(

@@ -15,7 +15,7 @@ mod stream;
 pub use address::Envelope;
 pub use connection::{Connection, Handed, Permit, Stage, Timeouts};
 pub use reply::{Malformed, Reply};
-pub use server::SmtpServer;
+pub use server::{SmtpServer, Tls};
 
 /// Why there is no connection, or no more.
 #[derive(Debug, thiserror::Error)]

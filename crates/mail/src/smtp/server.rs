@@ -20,6 +20,26 @@ pub enum Tls {
 }
 
 impl Tls {
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::None,
+            Self::Opportunistic,
+            Self::Required,
+            Self::Implicit,
+        ]
+        .into_iter()
+        .find(|tls| tls.as_str() == text)
+    }
+
+    /// What is used when nothing is said: a password is sent over TLS only, unless it stays on
+    /// this machine.
+    pub fn usual(with_password: bool, host: &str) -> Self {
+        match with_password && !is_here(host) {
+            true => Self::Required,
+            false => Self::Opportunistic,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -83,12 +103,8 @@ impl FromStr for SmtpServer {
     }
 }
 
-/// A password is sent over TLS only, unless the URL says otherwise or it stays on this machine.
 fn starttls(url: &Url, with_password: bool, host: &str) -> Result<Tls, String> {
-    let mut tls = match with_password && !is_here(host) {
-        true => Tls::Required,
-        false => Tls::Opportunistic,
-    };
+    let mut tls = Tls::usual(with_password, host);
     for (key, value) in url.query_pairs() {
         tls = match (key.as_ref(), value.as_ref()) {
             ("tls", "none") => Tls::None,
