@@ -8,6 +8,7 @@ mod domain;
 mod error;
 mod routes;
 mod schema;
+mod sealing;
 mod settings;
 mod store;
 
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use delivery::{Breaker, Delivery, Links, Meters, Sending};
 pub use error::Error;
+use sealing::Vault;
 pub use settings::Settings;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -44,6 +46,7 @@ pub(crate) struct AppState {
     db: Db,
     clock: Clock,
     links: Links,
+    vault: Vault,
     sending: Sending,
     breaker: Arc<Breaker>,
     from: EmailAddress,
@@ -76,6 +79,7 @@ impl chassis::Service for Notifications {
             db: host.db.clone(),
             clock: host.clock.clone(),
             links: Links::new(settings.link_keys, &settings.public_url),
+            vault: settings.vault,
             sending: settings.sending,
             breaker: Arc::default(),
             from: settings.from,

@@ -5,11 +5,12 @@ use std::time::Duration;
 use chassis::Service as _;
 use chassis::settings::{Base, Reader};
 use common::token::Keyring;
-use common::values::EmailAddress;
+use common::values::{EmailAddress, Secret};
 use url::Url;
 
 use crate::Notifications;
 use crate::delivery::Sending;
+use crate::sealing::Vault;
 use mail::smtp::Timeouts;
 
 /// The settings of `notifications`; README.md names their keys.
@@ -20,6 +21,8 @@ pub struct Settings {
     /// What links in mails begin with.
     pub(crate) public_url: Url,
     pub(crate) link_keys: Keyring,
+    /// Seals passwords and keys that the database keeps.
+    pub(crate) vault: Vault,
     pub(crate) sending: Sending,
     /// The sender of transactional mail that names none.
     pub(crate) from: EmailAddress,
@@ -28,7 +31,9 @@ pub struct Settings {
 impl Settings {
     pub(crate) fn read(read: &mut Reader<'_>) -> Self {
         let base = Base::read(read, Notifications::NAME, Notifications::PORT);
-        let mut link_keys = Keyring::new(read.secret("CLARION_LINK_SECRET"));
+        let link_secret = read.secret("CLARION_LINK_SECRET");
+        let vault = vault(read, &link_secret);
+        let mut link_keys = Keyring::new(link_secret);
         if let Some(old) = read.optional_secret("CLARION_LINK_SECRET_OLD") {
             link_keys = link_keys.and_accept(old);
         }
@@ -37,9 +42,20 @@ impl Settings {
             leads_url: read.url("LEADS_URL"),
             public_url: read.url("CLARION_PUBLIC_URL"),
             link_keys,
+            vault,
             sending: sending(read),
             from: read.or("MAIL_FROM", default_from()),
         }
+    }
+}
+
+/// A laptop needs no key of its own for what its database keeps.
+fn vault(read: &mut Reader<'_>, link_secret: &Secret) -> Vault {
+    let secret = read.optional_secret("CLARION_DATA_KEY");
+    let vault = Vault::new(secret.as_ref().unwrap_or(link_secret));
+    match read.optional_secret("CLARION_DATA_KEY_OLD") {
+        Some(old) => vault.and_open(&old),
+        None => vault,
     }
 }
 
