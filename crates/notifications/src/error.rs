@@ -19,6 +19,16 @@ pub enum Error {
     ContentDiffers(CampaignId),
     #[error("templates cannot be named in transactional messages yet: send the content itself")]
     TemplatesNotYet,
+    #[error("sender {0} does not exist")]
+    NoSender(String),
+    #[error("another sender of this workspace has this name")]
+    SenderNameTaken,
+    #[error("this sender belongs to the installation and is set by its operator")]
+    SenderReadOnly,
+    #[error("somebody else changed this sender since you read it")]
+    SenderChanged,
+    #[error("the sender's password cannot be read with the data keys in use: give it again")]
+    SenderSealed,
     #[error(transparent)]
     Auth(#[from] AuthError),
     #[error(transparent)]
@@ -37,6 +47,11 @@ impl Fault for Error {
             Self::Cancelled(_) => (StatusCode::CONFLICT, "campaign_cancelled"),
             Self::ContentDiffers(_) => (StatusCode::CONFLICT, "campaign_content_differs"),
             Self::TemplatesNotYet => (StatusCode::UNPROCESSABLE_ENTITY, "template_not_supported"),
+            Self::NoSender(_) => (StatusCode::NOT_FOUND, "sender_not_found"),
+            Self::SenderNameTaken => (StatusCode::CONFLICT, "sender_name_taken"),
+            Self::SenderReadOnly => (StatusCode::CONFLICT, "sender_read_only"),
+            Self::SenderChanged => (StatusCode::PRECONDITION_FAILED, "version_mismatch"),
+            Self::SenderSealed => (StatusCode::CONFLICT, "sender_password_unreadable"),
             Self::Auth(denied) => auth_kind(denied),
             Self::Invalid(invalid) => invalid.kind(),
             Self::Unavailable(away) => away.kind(),

@@ -1,6 +1,6 @@
 //! Every path of this service.
 
-use actix_web::web::{Data, JsonConfig, ServiceConfig, get, post, put, resource};
+use actix_web::web::{Data, JsonConfig, ServiceConfig, delete, get, patch, post, put, resource};
 use chassis::InvalidInput;
 use utoipa::OpenApi;
 
@@ -20,6 +20,11 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
         .route("/api/v1/messages/retry", post().to(messages::retry))
         .route("/api/v1/messages/{id}", get().to(messages::show))
         .route("/api/v1/senders", get().to(senders::list))
+        .route("/api/v1/senders", post().to(senders::create))
+        .route("/api/v1/senders/{id}", get().to(senders::show))
+        .route("/api/v1/senders/{id}", patch().to(senders::update))
+        .route("/api/v1/senders/{id}", delete().to(senders::delete))
+        .route("/api/v1/senders/{id}/test", post().to(senders::test))
         .route("/v/{token}", get().to(view::show))
         .route("/internal/campaigns/{id}", put().to(internal::put_campaign))
         .service(
@@ -49,7 +54,8 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(messages::list, messages::create, messages::show, messages::retry, senders::list),
+    paths(messages::list, messages::create, messages::show, messages::retry, senders::list,
+        senders::create, senders::show, senders::update, senders::delete, senders::test),
     tags((name = "notifications", description = "Messages and how they went"))
 )]
 struct Document;

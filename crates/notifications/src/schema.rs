@@ -52,6 +52,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    senders (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        host -> Text,
+        port -> Int4,
+        tls -> Text,
+        username -> Nullable<Text>,
+        password -> Nullable<Bytea>,
+        priority -> Int4,
+        domains -> Array<Text>,
+        connections -> Int4,
+        per_second -> Nullable<Float8>,
+        domain_rates -> Jsonb,
+        warm_up -> Nullable<Jsonb>,
+        enabled -> Bool,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sender_days (workspace_id, sender_id, day) {
+        workspace_id -> Uuid,
+        sender_id -> Uuid,
+        day -> Date,
+        taken -> Int4,
+    }
+}
+
+diesel::table! {
     suppressed_addresses (workspace_id, address) {
         workspace_id -> Uuid,
         address -> Text,

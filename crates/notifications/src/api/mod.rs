@@ -4,6 +4,7 @@ pub(crate) mod internal;
 pub(crate) mod messages;
 pub(crate) mod senders;
 pub(crate) mod view;
+mod write_sender;
 
 use chassis::InvalidInput;
 use common::FieldError;

@@ -1,5 +1,7 @@
 //! The rules of delivery, as pure functions.
 
 pub(crate) mod backoff;
+pub(crate) mod sender;
 pub(crate) mod state;
 pub(crate) mod verdict;
+pub(crate) mod warm_up;

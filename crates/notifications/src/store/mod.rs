@@ -6,4 +6,5 @@ pub(crate) mod handover;
 pub(crate) mod messages;
 pub(crate) mod moves;
 pub(crate) mod people;
+pub(crate) mod senders;
 pub(crate) mod snapshots;

@@ -6,4 +6,5 @@ mod leases;
 mod main_path;
 mod outcomes;
 mod requests;
+mod senders;
 mod support;
