@@ -23,13 +23,13 @@ use chassis::{Clock, Db};
 use common::auth::Service as ServiceName;
 use common::values::EmailAddress;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use delivery::{Breaker, Delivery, Links, Meters, Sending};
+use delivery::{Breaker, Delivery, Links, Meters, Sending, Wake};
 pub use error::Error;
 use sealing::Vault;
 pub use settings::Settings;
+use store::partitions::Partitions;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -50,8 +50,8 @@ pub(crate) struct AppState {
     sending: Sending,
     breaker: Arc<Breaker>,
     from: EmailAddress,
-    /// Rung when there is something new to send.
-    wake: Arc<Notify>,
+    partitions: Arc<Partitions>,
+    wake: Arc<Wake>,
 }
 
 impl chassis::Service for Notifications {
@@ -83,6 +83,7 @@ impl chassis::Service for Notifications {
             sending: settings.sending,
             breaker: Arc::default(),
             from: settings.from,
+            partitions: Arc::default(),
             wake: Arc::default(),
         };
         let delivery = Delivery {
@@ -92,6 +93,7 @@ impl chassis::Service for Notifications {
             links: state.links.clone(),
             meters: Meters::new(&host.metrics),
             breaker: Arc::clone(&state.breaker),
+            partitions: Arc::clone(&state.partitions),
             wake: Arc::clone(&state.wake),
         };
         starting.spawn("delivery", delivery.run(host.stop.clone()));

@@ -39,15 +39,27 @@ diesel::table! {
         address -> Text,
         variables -> Nullable<Jsonb>,
         state -> Text,
+        bundle_id -> Nullable<Uuid>,
         attempts -> Int4,
-        due_at -> Nullable<Timestamptz>,
-        lease -> Nullable<Uuid>,
+        next_attempt_at -> Nullable<Timestamptz>,
         reply_code -> Nullable<Int2>,
         reply -> Nullable<Text>,
         reason -> Nullable<Text>,
         exception -> Nullable<Text>,
         settled_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+    }
+}
+
+// Without `begun`: Diesel has no bit strings.
+diesel::table! {
+    bundles (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        campaign_id -> Nullable<Uuid>,
+        due_at -> Timestamptz,
+        lease -> Nullable<Uuid>,
+        members -> Array<Uuid>,
     }
 }
 

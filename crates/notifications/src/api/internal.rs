@@ -1,5 +1,7 @@
 //! What `campaigns` asks of delivery.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data};
 use chassis::auth::ServiceCaller;
@@ -70,21 +72,22 @@ pub(crate) async fn hand_over(
     body: web::Json<HandOver>,
 ) -> Result<web::Json<HandedOver>, Error> {
     let (id, page, now) = (id.into_inner(), body.into_inner(), state.clock.now());
+    let partitions = Arc::clone(&state.partitions);
     let added = state
         .db
         .transaction(move |conn| {
             let workspace = page.workspace_id;
-            campaigns::find(conn, workspace, id)?.ok_or(Error::NoCampaign(id))?;
+            let campaign = campaigns::find(conn, workspace, id)?.ok_or(Error::NoCampaign(id))?;
             Ok::<_, Error>(handover::add_recipients(
                 conn,
-                workspace,
-                id,
+                &partitions,
+                &campaign,
                 page.recipients,
                 now,
             )?)
         })
         .await?;
-    state.wake.notify_one();
+    state.wake.ring();
     Ok(web::Json(HandedOver { added }))
 }
 
@@ -102,7 +105,7 @@ async fn change(
             change(conn, &campaign)
         })
         .await?;
-    state.wake.notify_one();
+    state.wake.ring();
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -215,6 +218,7 @@ pub(crate) async fn test_sends(
 ) -> Result<web::Json<TestSent>, Error> {
     let (TestSend { snapshot, to, lead }, now) = (body.into_inner(), state.clock.now());
     let snapshot = checked(snapshot, "/snapshot").await?;
+    let partitions = Arc::clone(&state.partitions);
     let message_ids = state
         .db
         .transaction(move |conn| {
@@ -226,11 +230,11 @@ pub(crate) async fn test_sends(
                     snapshot_id,
                     variables: &lead,
                 };
-                handover::add_single(conn, snapshot.workspace_id, &single, now)
+                handover::add_single(conn, &partitions, snapshot.workspace_id, &single, now)
             };
             Ok::<_, Error>(to.iter().map(add).collect::<Result<Vec<_>, _>>()?)
         })
         .await?;
-    state.wake.notify_one();
+    state.wake.ring();
     Ok(web::Json(TestSent { message_ids }))
 }

@@ -1,5 +1,7 @@
 //! `/api/v1/messages`
 
+use std::sync::Arc;
+
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::InvalidInput;
@@ -20,7 +22,7 @@ use crate::domain::state::State;
 use crate::store::campaigns;
 use crate::store::claims::Kind;
 use crate::store::handover::{self, Single};
-use crate::store::messages::{self, Filter, Message};
+use crate::store::messages::{self, Filter, Message, Place};
 use crate::store::snapshots;
 use crate::{AppState, Error};
 
@@ -60,7 +62,7 @@ impl From<Message> for MessageView {
             attempts: message.attempts,
             smtp_reply: message.reply,
             reason: message.reason,
-            next_attempt_at: message.due_at.filter(|_| state == State::Pending),
+            next_attempt_at: message.next_attempt_at,
             settled_at: message.settled_at,
             created_at: message.created_at,
         }
@@ -114,7 +116,7 @@ pub(crate) async fn list(
     Ok(web::Json(Page::from_rows(
         rows,
         limit,
-        |row| filter.place(row),
+        Place::of,
         MessageView::from,
     )))
 }
@@ -194,6 +196,7 @@ pub(crate) async fn create(
     let (message, now) = (body.into_inner(), state.clock.now());
     let (to, data) = (message.to.clone(), Value::Object(message.data.clone()));
     let snapshot = snapshot(message, caller.workspace, &state.from)?;
+    let partitions = Arc::clone(&state.partitions);
     let created = state
         .db
         .transaction(move |conn| {
@@ -205,12 +208,12 @@ pub(crate) async fn create(
                     snapshot_id,
                     variables: &data,
                 };
-                let id = handover::add_single(conn, caller.workspace, &single, now)?;
+                let id = handover::add_single(conn, &partitions, caller.workspace, &single, now)?;
                 Ok::<_, Error>(MessageRef { id })
             })
         })
         .await?;
-    state.wake.notify_one();
+    state.wake.ring();
     Ok(HttpResponse::Accepted().json(created))
 }
 
@@ -297,17 +300,34 @@ pub(crate) async fn retry(
         Retried::Rejected => Outcome::Rejected,
         Retried::Ambiguous => Outcome::Ambiguous,
     };
-    let retried = state
-        .db
-        .transaction(move |conn| {
-            let campaign =
-                campaigns::find(conn, caller.workspace, id)?.ok_or(Error::NoCampaign(id))?;
-            if campaign.state == "cancelled" {
-                return Err(Error::Cancelled(id));
-            }
-            Ok(messages::retry(conn, caller.workspace, id, outcome, now)?)
-        })
-        .await?;
-    state.wake.notify_one();
+    let (mut retried, mut after) = (0, None);
+    loop {
+        // A transaction for some at a time, so that the campaign is never held for long.
+        let (some, last) = state
+            .db
+            .transaction(move |conn| retry_some(conn, caller.workspace, id, outcome, after, now))
+            .await?;
+        retried += some;
+        after = last;
+        if after.is_none() {
+            break;
+        }
+    }
+    state.wake.ring();
     Ok(web::Json(RetryCount { retried }))
+}
+
+fn retry_some(
+    conn: &mut diesel::PgConnection,
+    workspace: common::WorkspaceId,
+    id: CampaignId,
+    outcome: Outcome,
+    after: Option<Place>,
+    now: DateTime<Utc>,
+) -> Result<(i64, Option<Place>), Error> {
+    let campaign = campaigns::lock(conn, workspace, id)?.ok_or(Error::NoCampaign(id))?;
+    if campaign.state == "cancelled" {
+        return Err(Error::Cancelled(id));
+    }
+    Ok(messages::retry(conn, &campaign, outcome, after, now)?)
 }

@@ -71,6 +71,8 @@ fn render(
             id: message.id.0,
             campaign_id: message.campaign_id.map(|id| id.0),
             lead_id: message.lead_id.map(|id| id.0),
+            bundle: uuid::Uuid::nil(),
+            place: 0,
             lease: uuid::Uuid::nil(),
         },
         kind: Kind::parse(&message.kind),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chassis::Unavailable;
-use chrono::TimeDelta;
-use tokio::sync::mpsc;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::PgConnection;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -16,24 +17,62 @@ use super::ledger::Ledger;
 use super::letters::{Found, Letters, LoadError};
 use super::{Delivery, LEASE};
 use crate::domain::state::State;
-use crate::store::campaigns;
-use crate::store::claims::{self, Claimed, Lease};
-use crate::store::moves::{self, Move};
+use crate::store::bundles::{self, Bundle, Lease};
+use crate::store::campaigns::{self, Campaign};
+use crate::store::claims::{self, Claimed};
+use crate::store::moves::Move;
 
-/// Most messages claimed at a time.
-const BATCH: usize = 500;
-/// A new claim is made when fewer than this are in hand.
-const ENOUGH: usize = 750;
 /// Messages made in one go on a blocking thread.
 const CHUNK: usize = 32;
 /// How often an idle feeder looks; whoever adds messages in this process wakes it earlier.
 const POLL: Duration = Duration::from_millis(250);
 
+/// What a feeder looks after. Messages without a campaign (a receipt, a password link) have a
+/// feeder of their own, so that they wait behind no campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Campaigns,
+    Singles,
+}
+
+impl Source {
+    /// A new claim is made when fewer messages than this are in hand.
+    fn enough(self) -> usize {
+        match self {
+            Self::Campaigns => 3 * bundles::SIZE,
+            Self::Singles => 256,
+        }
+    }
+
+    /// Most bundles claimed at a time.
+    fn bundles(self) -> i64 {
+        match self {
+            Self::Campaigns => 2,
+            Self::Singles => 64,
+        }
+    }
+
+    fn left(self, hand: &InHand) -> &Notify {
+        match self {
+            Self::Campaigns => &hand.left,
+            Self::Singles => &hand.left_single,
+        }
+    }
+
+    fn wake(self, delivery: &Delivery) -> &Notify {
+        match self {
+            Self::Campaigns => &delivery.wake.campaigns,
+            Self::Singles => &delivery.wake.singles,
+        }
+    }
+}
+
 pub(super) struct Feeder {
+    source: Source,
     delivery: Delivery,
     ledger: Ledger,
     hand: Arc<InHand>,
-    queue: mpsc::Sender<Ready>,
+    queue: async_channel::Sender<Ready>,
     letters: Letters,
 }
 
@@ -47,12 +86,14 @@ enum ClaimError {
 
 impl Feeder {
     pub(super) fn new(
+        source: Source,
         delivery: &Delivery,
         ledger: Ledger,
         hand: Arc<InHand>,
-        queue: mpsc::Sender<Ready>,
+        queue: async_channel::Sender<Ready>,
     ) -> Self {
         Self {
+            source,
             delivery: delivery.clone(),
             ledger,
             hand,
@@ -65,8 +106,11 @@ impl Feeder {
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let (batches, mut claimed) = mpsc::channel::<Vec<Claimed>>(1);
         let claimer = Claimer {
+            source: self.source,
             delivery: self.delivery.clone(),
+            ledger: self.ledger.clone(),
             hand: Arc::clone(&self.hand),
+            turn: 0,
         };
         let making = async {
             while let Some(batch) = claimed.recv().await {
@@ -100,9 +144,8 @@ impl Feeder {
     /// The content cannot be read now; the message waits as if it had not been claimed.
     async fn wait_out(&self, message: Claimed, error: LoadError) {
         tracing::warn!(message.id = %message.of.id, %error, "a content cannot be read at the moment");
-        self.ledger
-            .write(Move::put_back(message.of, self.delivery.clock.now()))
-            .await;
+        let due_at = self.delivery.clock.now() + TimeDelta::seconds(1);
+        self.ledger.give_back(&message.of, due_at).await;
     }
 
     async fn make_chunk(&self, work: Vec<(Claimed, Found)>) {
@@ -142,14 +185,27 @@ impl Feeder {
     }
 }
 
-/// Takes hold of due messages, as many as the lanes can use.
+/// Takes hold of due bundles, as many as the lanes can use.
 struct Claimer {
+    source: Source,
     delivery: Delivery,
+    ledger: Ledger,
     hand: Arc<InHand>,
+    /// Counts claims, so that campaigns take turns.
+    turn: usize,
+}
+
+/// What a claim took: bundles, and their messages that may be sent.
+#[derive(Default)]
+struct Taken {
+    bundles: Vec<Bundle>,
+    messages: Vec<Claimed>,
+    /// Who must not be mailed any more, and why.
+    withheld: Vec<(Uuid, String)>,
 }
 
 impl Claimer {
-    async fn run(self, batches: mpsc::Sender<Vec<Claimed>>, stop: &CancellationToken) {
+    async fn run(mut self, batches: mpsc::Sender<Vec<Claimed>>, stop: &CancellationToken) {
         loop {
             let limit = tokio::select! {
                 biased;
@@ -157,7 +213,7 @@ impl Claimer {
                 limit = self.room() => limit,
             };
             match self.claim(limit).await {
-                Ok(batch) if !batch.is_empty() => {
+                Ok(Some(batch)) => {
                     tokio::select! {
                         () = stop.cancelled() => return,
                         sent = batches.send(batch) => match sent {
@@ -166,82 +222,145 @@ impl Claimer {
                         },
                     }
                 }
-                Ok(_) => {}
+                Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "messages cannot be claimed at the moment"),
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.delivery.wake.notified() => {}
+                () = self.source.wake(&self.delivery).notified() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
         }
     }
 
-    /// Waits until more can be used; answers how many.
-    async fn room(&self) -> usize {
+    /// Waits until more can be used; answers how many bundles.
+    async fn room(&self) -> i64 {
+        let of_campaigns = self.source == Source::Campaigns;
         loop {
+            let in_hand = self.hand.len(of_campaigns);
             match self.delivery.breaker.way(Instant::now()) {
                 Way::Closed(wait) => tokio::time::sleep(wait).await,
-                Way::Trial if self.hand.len() == 0 => return 1,
-                Way::Clear if self.hand.len() < ENOUGH => return BATCH,
+                Way::Trial if in_hand == 0 => return 1,
+                Way::Clear if in_hand < self.source.enough() => return self.source.bundles(),
                 Way::Trial | Way::Clear => tokio::select! {
-                    () = self.hand.left.notified() => {}
+                    () = self.source.left(&self.hand).notified() => {}
                     () = tokio::time::sleep(POLL) => {}
                 },
             }
         }
     }
 
-    async fn claim(&self, limit: usize) -> Result<Vec<Claimed>, ClaimError> {
+    /// The messages of what was claimed; none when nothing is due.
+    async fn claim(&mut self, limit: i64) -> Result<Option<Vec<Claimed>>, ClaimError> {
         let now = self.delivery.clock.now();
         let until = now + TimeDelta::from_std(LEASE).unwrap_or_default();
         let lease = Lease {
             token: Uuid::now_v7(),
             until,
         };
-        let (claimed, withheld) = self
+        self.turn = self.turn.wrapping_add(1);
+        let (source, turn) = (self.source, self.turn);
+        let taken = self
             .delivery
             .db
-            .transaction(move |conn| claim(conn, lease, now, limit))
+            .transaction(move |conn| match source {
+                Source::Singles => claim_singles(conn, lease, now, limit),
+                Source::Campaigns => claim_of_campaigns(conn, lease, now, limit, turn),
+            })
             .await?;
-        self.hand
-            .take(claimed.iter().map(|message| message.of), until);
-        if withheld > 0 {
-            self.delivery
-                .meters
-                .settled_many(common::dto::dispatch::Outcome::Suppressed, withheld);
+        if taken.bundles.is_empty() {
+            return Ok(None);
         }
-        Ok(claimed)
+        self.take(&taken, lease).await;
+        let messages = self.without_withheld(taken).await;
+        Ok(Some(messages))
+    }
+
+    /// Notes what is in hand now; bundles that nobody is left in end at once.
+    async fn take(&self, taken: &Taken, lease: Lease) {
+        for bundle in &taken.bundles {
+            let theirs = |message: &&Claimed| message.of.bundle == bundle.id;
+            let open = taken.messages.iter().filter(theirs).count();
+            if open > 0 {
+                self.hand.take(bundle, lease.token, lease.until, open);
+            } else {
+                let end = bundles::End {
+                    workspace_id: bundle.workspace_id,
+                    id: bundle.id,
+                    lease: lease.token,
+                    due_at: None,
+                };
+                self.ledger.end(end).await;
+            }
+        }
+    }
+
+    /// Settles those who must not be mailed any more; the others are to be sent.
+    async fn without_withheld(&self, taken: Taken) -> Vec<Claimed> {
+        let mut messages = taken.messages;
+        for (id, reason) in taken.withheld {
+            if let Some(at) = messages.iter().position(|message| message.of.id == id) {
+                let message = messages.swap_remove(at);
+                self.ledger
+                    .write(Move::settle(message.of, State::Suppressed, Some(reason)))
+                    .await;
+            }
+        }
+        messages
     }
 }
 
-/// Messages without a campaign first; then every running campaign gets an equal part. Those who
-/// must not be mailed any more are settled in the same transaction.
-fn claim(
-    conn: &mut diesel::PgConnection,
+/// Campaigns take turns: each claim begins with another one, and one bundle of each is taken while
+/// there is room.
+fn claim_of_campaigns(
+    conn: &mut PgConnection,
     lease: Lease,
-    now: chrono::DateTime<chrono::Utc>,
-    limit: usize,
-) -> Result<(Vec<Claimed>, usize), ClaimError> {
-    let mut claimed = claims::without_campaign(conn, lease, now, limit)?;
-    let running = campaigns::open(conn, "running")?;
+    now: DateTime<Utc>,
+    limit: i64,
+    turn: usize,
+) -> Result<Taken, ClaimError> {
+    let mut running = campaigns::open(conn, "running")?;
+    let mut taken = Taken::default();
+    let first = turn.checked_rem(running.len()).unwrap_or_default();
+    running.rotate_left(first);
+    let mut room = limit;
     for (index, campaign) in running.iter().enumerate() {
-        let part = (limit - claimed.len()).div_ceil(running.len() - index);
-        if part > 0 {
-            claimed.extend(claims::of_campaign(conn, campaign, lease, now, part)?);
+        let left = i64::try_from(running.len() - index).unwrap_or(i64::MAX);
+        let part = (room + left - 1) / left;
+        let key = (campaign.workspace_id.0, campaign.id.0);
+        let bundles = bundles::claim_of_campaign(conn, key, lease, now, part)?;
+        room -= i64::try_from(bundles.len()).unwrap_or(room);
+        add(conn, &mut taken, bundles, lease, Some(campaign))?;
+        if room <= 0 {
+            break;
         }
     }
-    if claimed.is_empty() {
-        return Ok((claimed, 0));
-    }
-    let withheld = claims::withheld(conn, &claimed)?;
-    let mut steps = Vec::with_capacity(withheld.len());
-    for (id, reason) in withheld {
-        if let Some(at) = claimed.iter().position(|message| message.of.id == id) {
-            let message = claimed.swap_remove(at);
-            steps.push(Move::settle(message.of, State::Suppressed, Some(reason)));
-        }
-    }
-    moves::apply(conn, &steps, now)?;
-    Ok((claimed, steps.len()))
+    taken.withheld = claims::withheld(conn, &taken.messages)?;
+    Ok(taken)
+}
+
+fn claim_singles(
+    conn: &mut PgConnection,
+    lease: Lease,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Taken, ClaimError> {
+    let mut taken = Taken::default();
+    let bundles = bundles::claim_without_campaign(conn, lease, now, limit)?;
+    add(conn, &mut taken, bundles, lease, None)?;
+    taken.withheld = claims::withheld(conn, &taken.messages)?;
+    Ok(taken)
+}
+
+fn add(
+    conn: &mut PgConnection,
+    taken: &mut Taken,
+    bundles: Vec<Bundle>,
+    lease: Lease,
+    campaign: Option<&Campaign>,
+) -> Result<(), ClaimError> {
+    let messages = claims::members(conn, &bundles, lease.token, campaign)?;
+    taken.messages.extend(messages);
+    taken.bundles.extend(bundles);
+    Ok(())
 }

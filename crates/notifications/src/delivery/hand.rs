@@ -1,4 +1,4 @@
-//! The messages this process holds, and until when.
+//! The bundles this process holds, and until when.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,17 +8,44 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::store::bundles::{Begun, Bundle, End, Hold};
 use crate::store::moves::Held;
 
 /// Everything claimed and not yet written back. A claim that is not renewed in time is treated
 /// as lost even when nobody has taken it over yet.
 #[derive(Debug, Default)]
-pub(super) struct InHand {
-    held: Mutex<HashMap<Uuid, (Held, DateTime<Utc>)>>,
-    /// Rung when a message left the hand.
+pub(crate) struct InHand {
+    held: Mutex<HashMap<Uuid, InWork>>,
+    /// Rung when a message of a campaign left the hand.
     pub(super) left: Notify,
+    /// Rung when one without a campaign did.
+    pub(super) left_single: Notify,
     /// Campaigns that were found stopped, and when.
     stopped: Mutex<HashMap<Uuid, Instant>>,
+}
+
+/// A bundle in hand.
+#[derive(Clone, Copy, Debug)]
+struct InWork {
+    workspace_id: Uuid,
+    of_campaign: bool,
+    lease: Uuid,
+    until: DateTime<Utc>,
+    /// Messages that neither were settled nor go back with the bundle.
+    open: usize,
+    /// When those that go back are due.
+    back: Option<DateTime<Utc>>,
+}
+
+impl InWork {
+    fn end(&self, id: Uuid, due_at: Option<DateTime<Utc>>) -> End {
+        End {
+            workspace_id: self.workspace_id,
+            id,
+            lease: self.lease,
+            due_at,
+        }
+    }
 }
 
 /// How long a campaign is taken for stopped without asking the ledger again.
@@ -40,67 +67,117 @@ impl InHand {
             .is_some_and(|since| now.saturating_duration_since(*since) < STOPPED)
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Uuid, (Held, DateTime<Utc>)>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<Uuid, InWork>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn take(&self, claims: impl Iterator<Item = Held>, until: DateTime<Utc>) {
-        self.held().extend(claims.map(|of| (of.id, (of, until))));
+    /// Takes a bundle with `open` messages to send.
+    pub(super) fn take(&self, bundle: &Bundle, lease: Uuid, until: DateTime<Utc>, open: usize) {
+        let work = InWork {
+            workspace_id: bundle.workspace_id,
+            of_campaign: bundle.campaign_id.is_some(),
+            lease,
+            until,
+            open,
+            back: None,
+        };
+        self.held().insert(bundle.id, work);
     }
 
-    /// Forgets what was written back, as long as it is the same claim.
-    pub(super) fn leave(&self, gone: impl Iterator<Item = Held>) {
+    /// A message was settled or put off. Answers the end of its bundle when it was the last one.
+    pub(super) fn leave(&self, of: &Held) -> Option<End> {
+        self.close(of, None)
+    }
+
+    /// A message that was not begun waits with its bundle again, until `due_at`.
+    pub(super) fn give_back(&self, of: &Held, due_at: DateTime<Utc>) -> Option<End> {
+        self.close(of, Some(due_at))
+    }
+
+    fn close(&self, of: &Held, due_at: Option<DateTime<Utc>>) -> Option<End> {
         let mut held = self.held();
-        for of in gone {
-            if held
-                .get(&of.id)
-                .is_some_and(|(known, _)| known.lease == of.lease)
-            {
-                held.remove(&of.id);
-            }
+        let work = held
+            .get_mut(&of.bundle)
+            .filter(|work| work.lease == of.lease)?;
+        work.open = work.open.saturating_sub(1);
+        work.back = match (work.back, due_at) {
+            (Some(first), Some(second)) => Some(first.min(second)),
+            (first, second) => first.or(second),
+        };
+        let work = *work;
+        if work.open == 0 {
+            held.remove(&of.bundle);
         }
         drop(held);
-        self.left.notify_one();
+        match work.of_campaign {
+            true => self.left.notify_one(),
+            false => self.left_single.notify_one(),
+        }
+        (work.open == 0).then(|| work.end(of.bundle, work.back))
+    }
+
+    /// What happened to a message could not be written: its bundle is left to the end of its lease.
+    pub(super) fn abandon(&self, of: &Held) {
+        let mut held = self.held();
+        if held
+            .get(&of.bundle)
+            .is_some_and(|work| work.lease == of.lease)
+        {
+            held.remove(&of.bundle);
+        }
+    }
+
+    /// Gives back everything that is left, at the end.
+    pub(super) fn release_all(&self, now: DateTime<Utc>) -> Vec<End> {
+        let held = std::mem::take(&mut *self.held());
+        let ends = held.iter().map(|(id, work)| work.end(*id, Some(now)));
+        ends.collect()
     }
 
     /// Whether the claim holds at `now`.
     pub(super) fn holds(&self, of: &Held, now: DateTime<Utc>) -> bool {
         self.held()
-            .get(&of.id)
-            .is_some_and(|(known, until)| known.lease == of.lease && now < *until)
+            .get(&of.bundle)
+            .is_some_and(|work| work.lease == of.lease && now < work.until)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.held().len()
-    }
-
-    pub(super) fn all(&self) -> Vec<Held> {
-        self.held().values().map(|(of, _)| *of).collect()
+    /// Messages in work, of campaigns or of none.
+    pub(super) fn len(&self, of_campaigns: bool) -> usize {
+        let held = self.held();
+        let works = held
+            .values()
+            .filter(|work| work.of_campaign == of_campaigns);
+        works.map(|work| work.open).sum()
     }
 
     /// Those whose lease ends before `before`.
-    pub(super) fn ending(&self, before: DateTime<Utc>) -> Vec<Held> {
+    pub(super) fn ending(&self, before: DateTime<Utc>) -> Vec<Hold> {
         let held = self.held();
-        held.values()
-            .filter(|(_, until)| *until < before)
-            .map(|(of, _)| *of)
+        held.iter()
+            .filter(|(_, work)| work.until < before)
+            .map(|(id, work)| Hold {
+                workspace_id: work.workspace_id,
+                id: *id,
+                lease: work.lease,
+                begins: Begun::default(),
+            })
             .collect()
     }
 
     /// Notes which of `asked` were renewed until `until`; the others are lost.
-    pub(super) fn renewed(&self, asked: &[Held], renewed: &[Uuid], until: DateTime<Utc>) {
+    pub(super) fn renewed(&self, asked: &[Hold], renewed: &[Uuid], until: DateTime<Utc>) {
         let mut held = self.held();
-        for of in asked {
-            let Some(entry) = held
-                .get_mut(&of.id)
-                .filter(|entry| entry.0.lease == of.lease)
+        for hold in asked {
+            let Some(work) = held
+                .get_mut(&hold.id)
+                .filter(|work| work.lease == hold.lease)
             else {
                 continue;
             };
-            if renewed.contains(&of.id) {
-                entry.1 = until;
+            if renewed.contains(&hold.id) {
+                work.until = until;
             } else {
-                held.remove(&of.id);
+                held.remove(&hold.id);
             }
         }
     }
@@ -111,41 +188,71 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::store::bundles::tests::bundle;
 
-    fn held(lease: Uuid) -> Held {
+    fn held(bundle: &Bundle, lease: Uuid) -> Held {
         Held {
-            workspace_id: Uuid::nil(),
+            workspace_id: bundle.workspace_id,
             id: Uuid::nil(),
-            campaign_id: None,
+            campaign_id: bundle.campaign_id,
             lead_id: None,
+            bundle: bundle.id,
+            place: 0,
             lease,
         }
     }
 
     #[test]
     fn a_claim_holds_until_its_end_and_for_its_own_lease_only() {
-        let (hand, now, mine) = (InHand::default(), Utc::now(), held(Uuid::now_v7()));
-        hand.take([mine].into_iter(), now + TimeDelta::seconds(60));
+        let (hand, now, lease) = (InHand::default(), Utc::now(), Uuid::now_v7());
+        let bundle = bundle(3);
+        hand.take(&bundle, lease, now + TimeDelta::seconds(60), 3);
+        let (mine, other) = (held(&bundle, lease), held(&bundle, Uuid::now_v7()));
         assert!(hand.holds(&mine, now));
         assert!(!hand.holds(&mine, now + TimeDelta::seconds(60)));
-        assert!(!hand.holds(&held(Uuid::now_v7()), now));
-        hand.leave([held(Uuid::now_v7())].into_iter());
-        assert_eq!(hand.len(), 1, "another claim's end is not ours");
-        hand.leave([mine].into_iter());
-        assert_eq!(hand.len(), 0);
+        assert!(!hand.holds(&other, now));
+        assert_eq!(hand.leave(&other), None);
+        assert_eq!(hand.len(true), 3, "another claim's end is not ours");
+        assert_eq!(hand.len(false), 0);
     }
 
     #[test]
-    fn what_could_not_be_renewed_is_lost() {
-        let (hand, now, mine) = (InHand::default(), Utc::now(), held(Uuid::now_v7()));
-        hand.take([mine].into_iter(), now + TimeDelta::seconds(10));
+    fn the_last_message_ends_its_bundle() {
+        let (hand, now, lease) = (InHand::default(), Utc::now(), Uuid::now_v7());
+        let later = now + TimeDelta::seconds(5);
+        let (over, back) = (bundle(2), bundle(3));
+        for bundle in [&over, &back] {
+            hand.take(bundle, lease, later, bundle.members.len());
+        }
+        assert_eq!(hand.leave(&held(&over, lease)), None);
+        let end = hand.leave(&held(&over, lease)).expect("the last");
+        assert_eq!((end.id, end.due_at), (over.id, None));
+
+        assert_eq!(hand.give_back(&held(&back, lease), later), None);
+        assert_eq!(hand.give_back(&held(&back, lease), now), None);
+        let end = hand.leave(&held(&back, lease)).expect("the last");
+        assert_eq!((end.id, end.due_at), (back.id, Some(now)), "the earliest");
+        assert_eq!(hand.len(true), 0);
+    }
+
+    #[test]
+    fn what_was_abandoned_or_not_renewed_is_lost() {
+        let (hand, now, lease) = (InHand::default(), Utc::now(), Uuid::now_v7());
+        let bundle = bundle(1);
+        let mine = held(&bundle, lease);
+        hand.take(&bundle, lease, now + TimeDelta::seconds(10), 1);
         assert!(hand.ending(now).is_empty());
         let ending = hand.ending(now + TimeDelta::seconds(20));
-        assert_eq!(ending, [mine]);
-        hand.renewed(&ending, &[mine.id], now + TimeDelta::seconds(60));
+        assert_eq!(ending.len(), 1);
+        hand.renewed(&ending, &[bundle.id], now + TimeDelta::seconds(60));
         assert!(hand.holds(&mine, now + TimeDelta::seconds(30)));
         hand.renewed(&ending, &[], now + TimeDelta::seconds(90));
         assert!(!hand.holds(&mine, now));
+
+        hand.take(&bundle, lease, now + TimeDelta::seconds(10), 1);
+        hand.abandon(&mine);
+        assert!(!hand.holds(&mine, now));
+        assert_eq!(hand.leave(&mine), None);
     }
 
     #[test]

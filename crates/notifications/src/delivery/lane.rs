@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chassis::Clock;
 use chrono::TimeDelta;
 use common::dto::dispatch::AmbiguousPolicy;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Way;
@@ -34,10 +34,29 @@ pub(super) struct Ready {
     pub(super) shown_again: bool,
 }
 
+/// Where messages wait for a lane: those without a campaign first.
+#[derive(Clone, Debug)]
+pub(super) struct Queues {
+    pub(super) singles: async_channel::Receiver<Ready>,
+    pub(super) campaigns: async_channel::Receiver<Ready>,
+}
+
+impl Queues {
+    /// The next message; none when there will be no more.
+    async fn next(&self) -> Option<Ready> {
+        tokio::select! {
+            biased;
+            Ok(ready) = self.singles.recv() => Some(ready),
+            Ok(ready) = self.campaigns.recv() => Some(ready),
+            else => None,
+        }
+    }
+}
+
 pub(super) struct Lane {
     ledger: Ledger,
     hand: Arc<InHand>,
-    waiting: Arc<Mutex<mpsc::Receiver<Ready>>>,
+    queues: Queues,
     sending: Sending,
     breaker: Arc<Breaker>,
     meters: Meters,
@@ -50,12 +69,12 @@ impl Lane {
         delivery: &Delivery,
         ledger: Ledger,
         hand: Arc<InHand>,
-        waiting: Arc<Mutex<mpsc::Receiver<Ready>>>,
+        queues: Queues,
     ) -> Self {
         Self {
             ledger,
             hand,
-            waiting,
+            queues,
             sending: delivery.sending.clone(),
             breaker: Arc::clone(&delivery.breaker),
             meters: delivery.meters.clone(),
@@ -67,12 +86,10 @@ impl Lane {
     /// Sends until `stop`; the message in hand is ended.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
-            let waiting = Arc::clone(&self.waiting);
-            let next = async move { waiting.lock().await.recv().await };
             let ready = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                ready = next => ready,
+                ready = self.queues.next() => ready,
                 () = tokio::time::sleep(IDLE), if self.connection.is_some() => {
                     self.hang_up().await;
                     continue;
@@ -97,14 +114,15 @@ impl Lane {
             .campaign_id
             .is_some_and(|campaign| self.hand.is_stopped(campaign, now));
         if stopped || matches!(self.breaker.way(now), Way::Closed(_)) {
-            return self.put_back(&ready).await;
+            let due_at = self.clock.now();
+            return self.ledger.give_back(&ready.of, due_at).await;
         }
         let mut begin = Begin::new(&self.ledger, &self.hand, &self.clock, ready.of).await;
         let started = Instant::now();
         let Some(handed) = self.hand_over(&ready, &mut begin).await else {
             // What the ledger was asked before must be written before this.
             begin.granted().await;
-            return self.put_back(&ready).await;
+            return self.put_off(&ready).await;
         };
         begin.granted().await;
         self.meters.handed(started.elapsed());
@@ -118,9 +136,10 @@ impl Lane {
         self.ledger.write(step).await;
     }
 
-    async fn put_back(&self, ready: &Ready) {
+    /// It was asked to begin, so only a write makes it wait again.
+    async fn put_off(&self, ready: &Ready) {
         self.ledger
-            .write(Move::put_back(ready.of, self.clock.now()))
+            .write(Move::put_off(ready.of, self.clock.now()))
             .await;
     }
 
@@ -191,7 +210,7 @@ impl Lane {
                 Move {
                     counted,
                     reply: Some(note),
-                    ..Move::put_back(of, self.clock.now() + pause)
+                    ..Move::put_off(of, self.clock.now() + pause)
                 }
             }
             Verdict::Ambiguous(why) => Move {
@@ -202,7 +221,7 @@ impl Lane {
                 if let Some(campaign) = of.campaign_id {
                     self.hand.found_stopped(campaign, Instant::now());
                 }
-                Move::put_back(of, self.clock.now())
+                Move::put_off(of, self.clock.now())
             }
         }
     }

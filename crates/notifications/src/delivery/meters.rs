@@ -56,12 +56,6 @@ impl Meters {
         self.settled.with_label_values(&[outcome.as_str()]).inc();
     }
 
-    pub(super) fn settled_many(&self, outcome: Outcome, count: usize) {
-        self.settled
-            .with_label_values(&[outcome.as_str()])
-            .inc_by(count as u64);
-    }
-
     pub(super) fn group(&self, steps: &[Move]) {
         let begins = steps
             .iter()

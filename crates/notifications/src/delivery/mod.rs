@@ -15,17 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Clock, Db};
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::moves::Move;
+use crate::store::partitions::Partitions;
 use mail::smtp::{SmtpServer, Timeouts};
 
 pub(crate) use breaker::Breaker;
-use feeder::Feeder;
+use feeder::{Feeder, Source};
 use hand::InHand;
-use lane::{Lane, Ready};
+use lane::{Lane, Queues};
 use ledger::Ledger;
 pub(crate) use letters::{Letter, compile};
 pub(crate) use links::Links;
@@ -54,8 +54,22 @@ pub(crate) struct Delivery {
     pub(crate) links: Links,
     pub(crate) meters: Meters,
     pub(crate) breaker: Arc<Breaker>,
-    /// Rung when there is something new to send.
-    pub(crate) wake: Arc<Notify>,
+    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) wake: Arc<Wake>,
+}
+
+/// Rung when there is something new to send.
+#[derive(Debug, Default)]
+pub(crate) struct Wake {
+    pub(crate) campaigns: Notify,
+    pub(crate) singles: Notify,
+}
+
+impl Wake {
+    pub(crate) fn ring(&self) {
+        self.campaigns.notify_one();
+        self.singles.notify_one();
+    }
 }
 
 impl Delivery {
@@ -64,28 +78,30 @@ impl Delivery {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let hand = Arc::new(InHand::default());
         let (ledger, written) = Ledger::start(&self, Arc::clone(&hand));
-        let (queue, waiting) = mpsc::channel::<Ready>(self.sending.connections * 4 + 32);
-        let waiting = Arc::new(Mutex::new(waiting));
+        let (singles, single) = async_channel::bounded(self.sending.connections);
+        let (campaigns, of_campaign) = async_channel::bounded(self.sending.connections * 2 + 64);
+        let queues = Queues {
+            singles: single,
+            campaigns: of_campaign,
+        };
         let mut tasks = JoinSet::new();
         for _ in 0..self.sending.connections {
-            let lane = Lane::new(
-                &self,
-                ledger.clone(),
-                Arc::clone(&hand),
-                Arc::clone(&waiting),
-            );
+            let lane = Lane::new(&self, ledger.clone(), Arc::clone(&hand), queues.clone());
             tasks.spawn(lane.run(stop.clone()));
         }
         tasks.spawn(recovery::run(self.clone(), Arc::clone(&hand), stop.clone()));
-        tasks.spawn(Feeder::new(&self, ledger.clone(), Arc::clone(&hand), queue).run(stop));
+        for (source, queue) in [(Source::Campaigns, campaigns), (Source::Singles, singles)] {
+            let feeder = Feeder::new(source, &self, ledger.clone(), Arc::clone(&hand), queue);
+            tasks.spawn(feeder.run(stop.clone()));
+        }
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a part of delivery failed");
             }
         }
         let now = self.clock.now();
-        for of in hand.all() {
-            ledger.write(Move::put_back(of, now)).await;
+        for end in hand.release_all(now) {
+            ledger.end(end).await;
         }
         drop(ledger);
         // The writer ends when everything is written.

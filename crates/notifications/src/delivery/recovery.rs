@@ -1,5 +1,6 @@
 //! What is done now and then: leases renewed, lost ones resolved, cancelled campaigns emptied.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +14,15 @@ use uuid::Uuid;
 use super::hand::InHand;
 use super::{Delivery, LEASE};
 use crate::domain::state::State;
+use crate::store::bundles::{self, Bundle, End, Lease};
 use crate::store::campaigns::Campaign;
-use crate::store::claims::{self, Lease, Orphan};
+use crate::store::claims::{self, Claimed};
 use crate::store::moves::{self, Move};
 use crate::store::{campaigns, messages};
 
 const EVERY: Duration = Duration::from_millis(500);
-/// Most messages resolved or skipped in one transaction.
-const BATCH: i64 = 2_000;
+/// Most bundles resolved or skipped in one transaction.
+const BATCH: i64 = 8;
 
 #[derive(Debug, thiserror::Error)]
 enum RecoveryError {
@@ -49,38 +51,46 @@ pub(super) async fn run(delivery: Delivery, hand: Arc<InHand>, stop: Cancellatio
 async fn round(delivery: &Delivery, hand: &InHand) -> Result<bool, RecoveryError> {
     renew(delivery, hand).await?;
     let now = delivery.clock.now();
-    // Each in a transaction of its own, so that campaigns are always locked in one order.
-    let mut outcomes = delivery
+    let partitions = Arc::clone(&delivery.partitions);
+    let (abandoned, cancelled, waiting) = delivery
         .db
-        .transaction(move |conn| resolve_orphans(conn, now))
-        .await?;
-    let cancelled = delivery
-        .db
-        .run(move |conn| Ok::<_, RecoveryError>(campaigns::open(conn, "cancelled")?))
-        .await?;
-    for campaign in cancelled {
-        outcomes.extend(
-            delivery
-                .db
-                .transaction(move |conn| empty_cancelled(conn, &campaign, now))
-                .await?,
-        );
-    }
-    let waiting = delivery
-        .db
-        .run(|conn| Ok::<_, RecoveryError>(messages::waiting(conn)?))
+        .run(move |conn| {
+            partitions.ensure_ahead(conn, now)?;
+            let abandoned = bundles::abandoned(conn, now)?;
+            let cancelled = campaigns::open(conn, "cancelled")?;
+            Ok::<_, RecoveryError>((abandoned, cancelled, messages::waiting(conn)?))
+        })
         .await?;
     delivery.meters.waiting(waiting);
-    for outcome in outcomes
-        .iter()
-        .filter(|outcome| **outcome != Outcome::Pending)
-    {
-        delivery.meters.settled(*outcome);
+    let mut more = false;
+    for key in abandoned {
+        let taken = move |conn: &mut _| resolve_abandoned(conn, key, now);
+        more |= settled(delivery, delivery.db.transaction(taken).await?);
     }
-    if !outcomes.is_empty() {
-        delivery.wake.notify_one();
+    for campaign in cancelled {
+        let emptied = move |conn: &mut _| empty_cancelled(conn, &campaign, now);
+        more |= settled(delivery, delivery.db.transaction(emptied).await?);
     }
-    Ok(i64::try_from(outcomes.len()).is_ok_and(|count| count >= BATCH))
+    Ok(more)
+}
+
+/// What a transaction did: how many bundles it went through, and the outcomes.
+struct Resolved {
+    bundles: usize,
+    outcomes: Vec<Outcome>,
+}
+
+/// Counts outcomes; true when there may be more bundles.
+fn settled(delivery: &Delivery, resolved: Resolved) -> bool {
+    for outcome in resolved.outcomes {
+        if outcome != Outcome::Pending {
+            delivery.meters.settled(outcome);
+        }
+    }
+    if resolved.bundles > 0 {
+        delivery.wake.ring();
+    }
+    i64::try_from(resolved.bundles).is_ok_and(|count| count >= BATCH)
 }
 
 /// Extends the leases of what is in hand for long, well before they end.
@@ -94,7 +104,7 @@ async fn renew(delivery: &Delivery, hand: &InHand) -> Result<(), RecoveryError> 
     let asked = ending.clone();
     let renewed = delivery
         .db
-        .run(move |conn| Ok::<_, RecoveryError>(claims::renew(conn, &asked, now + lease)?))
+        .run(move |conn| Ok::<_, RecoveryError>(bundles::renew(conn, &asked, now + lease)?))
         .await?;
     if renewed.len() < ending.len() {
         let lost = ending.len() - renewed.len();
@@ -104,34 +114,57 @@ async fn renew(delivery: &Delivery, hand: &InHand) -> Result<(), RecoveryError> 
     Ok(())
 }
 
-/// Decides about messages whose worker is gone; answers what became of them.
-fn resolve_orphans(
+/// Decides about messages whose worker is gone: what it had not begun was not sent and waits
+/// again; what it had begun is ambiguous, or waits again where the policy says so.
+fn resolve_abandoned(
     conn: &mut PgConnection,
+    (workspace, campaign): (Uuid, Option<Uuid>),
     now: DateTime<Utc>,
-) -> Result<Vec<Outcome>, RecoveryError> {
-    let orphans = claims::orphans(conn, now, BATCH)?;
-    if orphans.is_empty() {
-        return Ok(Vec::new());
+) -> Result<Resolved, RecoveryError> {
+    let campaign = match campaign {
+        Some(id) => campaigns::lock(conn, workspace.into(), id.into())?,
+        None => None,
+    };
+    let key = (workspace, campaign.as_ref().map(|campaign| campaign.id.0));
+    let lease = fresh_lease(now);
+    let taken = bundles::claim_abandoned(conn, key, lease, now, BATCH)?;
+    let waiting = claims::members(conn, &taken, lease.token, campaign.as_ref())?;
+    let begun: HashMap<_, _> = taken.iter().map(|b| (b.id, b.begun())).collect();
+    let had_begun = |message: &&Claimed| {
+        let begun = begun.get(&message.of.bundle);
+        begun.is_some_and(|begun| begun.has(message.of.place))
+    };
+    let steps: Vec<Move> = waiting
+        .iter()
+        .filter(had_begun)
+        .map(|message| after_lost_lease(message, now))
+        .collect();
+    moves::write(conn, &steps.iter().collect::<Vec<_>>(), now)?;
+    give_back(conn, &taken, lease, now)?;
+    if !taken.is_empty() {
+        let (bundles, begun) = (taken.len(), steps.len());
+        tracing::warn!(
+            bundles,
+            begun,
+            "leases ran out and their messages were resolved"
+        );
     }
-    let steps: Vec<Move> = orphans.iter().map(|orphan| resolved(orphan, now)).collect();
-    moves::apply(conn, &steps, now)?;
-    tracing::warn!(
-        messages = steps.len(),
-        "leases ran out and their messages were resolved"
-    );
-    Ok(steps.iter().map(|step| step.to.outcome()).collect())
+    Ok(Resolved {
+        bundles: taken.len(),
+        outcomes: steps.iter().map(|step| step.to.outcome()).collect(),
+    })
 }
 
-fn resolved(orphan: &Orphan, now: DateTime<Utc>) -> Move {
-    match orphan.state.after_lost_lease(orphan.policy) {
+fn after_lost_lease(message: &Claimed, now: DateTime<Utc>) -> Move {
+    match State::Sending.after_lost_lease(message.policy) {
         State::Pending => Move {
-            counted: orphan.state == State::Sending,
-            ..Move::put_back(orphan.of, now)
+            counted: true,
+            ..Move::put_off(message.of, now)
         },
         state => Move {
             counted: true,
             ..Move::settle(
-                orphan.of,
+                message.of,
                 state,
                 Some("its worker ended while sending it".into()),
             )
@@ -139,20 +172,57 @@ fn resolved(orphan: &Orphan, now: DateTime<Utc>) -> Move {
     }
 }
 
+fn fresh_lease(now: DateTime<Utc>) -> Lease {
+    Lease {
+        token: Uuid::now_v7(),
+        until: now + TimeDelta::from_std(LEASE).unwrap_or_default(),
+    }
+}
+
+/// What is left of these bundles is due now. A bundle that nobody is left in ends when it is
+/// claimed.
+fn give_back(
+    conn: &mut PgConnection,
+    taken: &[Bundle],
+    lease: Lease,
+    now: DateTime<Utc>,
+) -> Result<(), RecoveryError> {
+    let ends: Vec<_> = taken
+        .iter()
+        .map(|bundle| End {
+            workspace_id: bundle.workspace_id,
+            id: bundle.id,
+            lease: lease.token,
+            due_at: Some(now),
+        })
+        .collect();
+    Ok(bundles::end(conn, &ends)?)
+}
+
 /// Skips what waits in a cancelled campaign.
 fn empty_cancelled(
     conn: &mut PgConnection,
     campaign: &Campaign,
     now: DateTime<Utc>,
-) -> Result<Vec<Outcome>, RecoveryError> {
-    let until = now + TimeDelta::from_std(LEASE).unwrap_or_default();
-    let lease = Lease {
-        token: Uuid::now_v7(),
-        until,
-    };
-    let held = claims::of_cancelled(conn, campaign, lease, BATCH)?;
-    let skip = |of| Move::settle(of, State::Skipped, Some("cancelled".into()));
-    let steps: Vec<Move> = held.into_iter().map(skip).collect();
-    moves::apply(conn, &steps, now)?;
-    Ok(steps.iter().map(|step| step.to.outcome()).collect())
+) -> Result<Resolved, RecoveryError> {
+    let key = (campaign.workspace_id.0, campaign.id.0);
+    campaigns::lock(conn, campaign.workspace_id, campaign.id)?;
+    let lease = fresh_lease(now);
+    let taken = bundles::claim_any(conn, key, lease, BATCH)?;
+    let waiting = claims::members(conn, &taken, lease.token, Some(campaign))?;
+    let skip =
+        |message: Claimed| Move::settle(message.of, State::Skipped, Some("cancelled".into()));
+    let steps: Vec<Move> = waiting.into_iter().map(skip).collect();
+    moves::write(conn, &steps.iter().collect::<Vec<_>>(), now)?;
+    let over = taken.iter().map(|bundle| End {
+        workspace_id: bundle.workspace_id,
+        id: bundle.id,
+        lease: lease.token,
+        due_at: None,
+    });
+    bundles::end(conn, &over.collect::<Vec<_>>())?;
+    Ok(Resolved {
+        bundles: taken.len(),
+        outcomes: steps.iter().map(|step| step.to.outcome()).collect(),
+    })
 }

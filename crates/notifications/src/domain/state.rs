@@ -7,9 +7,10 @@ use common::dto::dispatch::{AmbiguousPolicy, Outcome};
 pub(crate) enum State {
     /// Waits until it is due.
     Pending,
-    /// A worker holds it by a lease; nothing of it has left the house.
+    /// A worker holds its bundle by a lease; nothing of it has left the house. Written with the
+    /// bundle: in its own row it is still pending.
     Claimed,
-    /// Its worker may have sent the final dot.
+    /// Its worker may have sent the final dot. Written with the bundle as well.
     Sending,
     Accepted,
     Rejected,
@@ -59,11 +60,6 @@ impl State {
         Self::ALL
             .into_iter()
             .filter(move |state| state.outcome() == outcome)
-    }
-
-    /// Whether a worker holds it, and only that worker may move it.
-    pub(crate) fn is_held(self) -> bool {
-        matches!(self, Claimed | Sending)
     }
 
     pub(crate) fn is_settled(self) -> bool {
@@ -160,7 +156,10 @@ mod tests {
         assert_eq!(Claimed.after_lost_lease(Resend), Pending);
         assert_eq!(Sending.after_lost_lease(Hold), Ambiguous);
         assert_eq!(Sending.after_lost_lease(Resend), Pending);
-        for state in State::ALL.into_iter().filter(|state| !state.is_held()) {
+        for state in State::ALL
+            .into_iter()
+            .filter(|state| !matches!(state, Claimed | Sending))
+        {
             assert_eq!(state.after_lost_lease(Resend), state);
         }
     }

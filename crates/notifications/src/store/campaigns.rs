@@ -1,10 +1,14 @@
 //! Campaigns as delivery sees them, with their counts.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::{AmbiguousPolicy, Outcome, Settlement};
 use common::events::CampaignSettled;
 use common::ids::{CampaignId, WorkspaceId};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, Bool, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use crate::schema::campaigns;
@@ -73,8 +77,8 @@ pub(crate) fn find(
     row.select(Campaign::as_select()).first(conn).optional()
 }
 
-/// The campaign, held against other writers until this transaction ends. Never taken before the
-/// rows of its messages, or two transactions could wait for each other.
+/// The campaign, held against other writers until this transaction ends. Taken before its bundles
+/// and messages, and several in the order of their keys, so that nobody waits in a circle.
 pub(crate) fn lock(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
@@ -85,6 +89,35 @@ pub(crate) fn lock(
         .for_update()
         .first(conn)
         .optional()
+}
+
+/// Holds these campaigns, given in the order of their keys, as [`lock`] does; answers the ids of
+/// those that run.
+pub(crate) fn lock_running(
+    conn: &mut PgConnection,
+    keys: &[(Uuid, Uuid)],
+) -> QueryResult<HashSet<Uuid>> {
+    #[derive(QueryableByName)]
+    struct Locked {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+        #[diesel(sql_type = Bool)]
+        running: bool,
+    }
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (workspaces, ids): (Vec<_>, Vec<_>) = keys.iter().copied().unzip();
+    let rows: Vec<Locked> = sql_query(
+        "SELECT id, state = 'running' AS running FROM campaigns
+         WHERE (workspace_id, id) IN (SELECT * FROM unnest($1, $2))
+         ORDER BY workspace_id, id FOR NO KEY UPDATE",
+    )
+    .bind::<Array<SqlUuid>, _>(workspaces)
+    .bind::<Array<SqlUuid>, _>(ids)
+    .load(conn)?;
+    let running = rows.into_iter().filter(|row| row.running);
+    Ok(running.map(|row| row.id).collect())
 }
 
 /// Makes the campaign known; one that is known already stays as it is.

@@ -1,16 +1,17 @@
-//! Taking hold of messages, and finding those whose holder is gone.
+//! The messages of claimed bundles.
 
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::AmbiguousPolicy;
 use common::ids::{CampaignId, LeadId, MessageId, WorkspaceId};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Int4, Int8, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Int2, Int4, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::campaigns::{Campaign, policy};
+use super::bundles::Bundle;
+use super::campaigns::Campaign;
 use super::moves::Held;
-use crate::domain::state::State;
 
 /// Why messages without a campaign are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +80,6 @@ impl Claimed {
     }
 }
 
-/// A lease as it is given: the token, and until when it holds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lease {
-    pub(crate) token: Uuid,
-    pub(crate) until: DateTime<Utc>,
-}
-
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = SqlUuid)]
@@ -104,6 +98,10 @@ struct Row {
     variables: Option<serde_json::Value>,
     #[diesel(sql_type = Int4)]
     attempts: i32,
+    #[diesel(sql_type = SqlUuid)]
+    bundle_id: Uuid,
+    #[diesel(sql_type = Int2)]
+    place: i16,
 }
 
 impl Row {
@@ -115,6 +113,8 @@ impl Row {
                 id: self.id,
                 campaign_id: campaign.map(|campaign| campaign.id.0),
                 lead_id: self.lead_id,
+                bundle: self.bundle_id,
+                place: self.place.unsigned_abs(),
                 lease,
             },
             kind,
@@ -128,158 +128,50 @@ impl Row {
     }
 }
 
-/// What every claim does with the rows it chose; whoever else wants them finds them locked or
-/// held.
-macro_rules! claim {
-    ($due:literal) => {
-        concat!(
-            "WITH due AS (",
-            $due,
-            " FOR UPDATE SKIP LOCKED)
-             UPDATE messages AS m SET state = 'claimed', lease = $1, due_at = $2
-             FROM due WHERE m.workspace_id = due.workspace_id AND m.id = due.id
-             RETURNING m.workspace_id, m.id, m.kind, m.lead_id, m.snapshot_id, m.address,
-                       m.variables, m.attempts"
-        )
-    };
+/// A handful of rows is looked up by key, whatever the planner knows of a ledger that grew within
+/// the last seconds. Holds for the running transaction.
+pub(crate) fn by_key(conn: &mut PgConnection) -> QueryResult<()> {
+    conn.batch_execute(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
+    )
 }
 
-/// Claims up to `limit` messages of a campaign that are due at `now`, the longest due first.
-pub(crate) fn of_campaign(
+/// The messages of `bundles`, all of `campaign` or all without one, that wait to be sent.
+pub(crate) fn members(
     conn: &mut PgConnection,
-    campaign: &Campaign,
-    lease: Lease,
-    now: DateTime<Utc>,
-    limit: usize,
+    bundles: &[Bundle],
+    lease: Uuid,
+    campaign: Option<&Campaign>,
 ) -> QueryResult<Vec<Claimed>> {
-    let rows: Vec<Row> = sql_query(claim!(
-        "SELECT workspace_id, id FROM messages
-         WHERE workspace_id = $3 AND campaign_id = $4 AND due_at <= $5 AND lease IS NULL
-         ORDER BY due_at LIMIT $6"
-    ))
-    .bind::<SqlUuid, _>(lease.token)
-    .bind::<Timestamptz, _>(lease.until)
-    .bind::<SqlUuid, _>(campaign.workspace_id.0)
-    .bind::<SqlUuid, _>(campaign.id.0)
-    .bind::<Timestamptz, _>(now)
-    .bind::<Int8, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+    if bundles.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut workspaces, mut ids, mut of, mut places) = (vec![], vec![], vec![], vec![]);
+    for bundle in bundles {
+        for (place, id) in (0_i16..).zip(&bundle.members) {
+            workspaces.push(bundle.workspace_id);
+            ids.push(*id);
+            of.push(bundle.id);
+            places.push(place);
+        }
+    }
+    by_key(conn)?;
+    let rows: Vec<Row> = sql_query(
+        "SELECT m.workspace_id, m.id, m.kind, m.lead_id, m.snapshot_id, m.address, m.variables,
+                m.attempts, b.bundle_id, b.place
+         FROM unnest($1, $2, $3, $4) AS b(workspace_id, id, bundle_id, place)
+         JOIN messages AS m ON m.workspace_id = b.workspace_id AND m.id = b.id
+         WHERE m.bundle_id = b.bundle_id AND m.state = 'pending'",
+    )
+    .bind::<Array<SqlUuid>, _>(workspaces)
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Array<SqlUuid>, _>(of)
+    .bind::<Array<Int2>, _>(places)
     .load(conn)?;
     Ok(rows
         .into_iter()
-        .map(|row| row.claimed(lease.token, Some(campaign)))
+        .map(|row| row.claimed(lease, campaign))
         .collect())
-}
-
-/// Claims up to `limit` due messages that belong to no campaign.
-pub(crate) fn without_campaign(
-    conn: &mut PgConnection,
-    lease: Lease,
-    now: DateTime<Utc>,
-    limit: usize,
-) -> QueryResult<Vec<Claimed>> {
-    let rows: Vec<Row> = sql_query(claim!(
-        "SELECT workspace_id, id FROM messages
-         WHERE due_at <= $3 AND lease IS NULL AND campaign_id IS NULL
-         ORDER BY due_at LIMIT $4"
-    ))
-    .bind::<SqlUuid, _>(lease.token)
-    .bind::<Timestamptz, _>(lease.until)
-    .bind::<Timestamptz, _>(now)
-    .bind::<Int8, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-    .load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| row.claimed(lease.token, None))
-        .collect())
-}
-
-/// Extends leases that are still held; answers the ids of those.
-pub(crate) fn renew(
-    conn: &mut PgConnection,
-    held: &[Held],
-    until: DateTime<Utc>,
-) -> QueryResult<Vec<Uuid>> {
-    #[derive(QueryableByName)]
-    struct Id {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
-    }
-    let column = |pick: fn(&Held) -> Uuid| held.iter().map(pick).collect::<Vec<_>>();
-    let ids: Vec<Id> = sql_query(
-        "UPDATE messages AS m SET due_at = $1
-         FROM unnest($2, $3, $4) AS s(workspace_id, id, lease)
-         WHERE m.workspace_id = s.workspace_id AND m.id = s.id AND m.lease = s.lease
-         RETURNING m.id",
-    )
-    .bind::<Timestamptz, _>(until)
-    .bind::<Array<SqlUuid>, _>(column(|held| held.workspace_id))
-    .bind::<Array<SqlUuid>, _>(column(|held| held.id))
-    .bind::<Array<SqlUuid>, _>(column(|held| held.lease))
-    .load(conn)?;
-    Ok(ids.into_iter().map(|row| row.id).collect())
-}
-
-/// A message whose lease ran out.
-#[derive(Clone, Debug)]
-pub(crate) struct Orphan {
-    pub(crate) of: Held,
-    pub(crate) state: State,
-    pub(crate) policy: AmbiguousPolicy,
-}
-
-/// Locks up to `limit` messages whose lease ran out before `now`.
-pub(crate) fn orphans(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    limit: i64,
-) -> QueryResult<Vec<Orphan>> {
-    #[derive(QueryableByName)]
-    struct OrphanRow {
-        #[diesel(sql_type = SqlUuid)]
-        workspace_id: Uuid,
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
-        #[diesel(sql_type = Nullable<SqlUuid>)]
-        campaign_id: Option<Uuid>,
-        #[diesel(sql_type = Nullable<SqlUuid>)]
-        lead_id: Option<Uuid>,
-        #[diesel(sql_type = SqlUuid)]
-        lease: Uuid,
-        #[diesel(sql_type = Text)]
-        state: String,
-        #[diesel(sql_type = Text)]
-        kind: String,
-        #[diesel(sql_type = Nullable<Text>)]
-        ambiguous_policy: Option<String>,
-    }
-    let rows: Vec<OrphanRow> = sql_query(
-        "SELECT m.workspace_id, m.id, m.campaign_id, m.lead_id, m.lease, m.state, m.kind,
-                (SELECT c.ambiguous_policy FROM campaigns AS c
-                 WHERE c.workspace_id = m.workspace_id AND c.id = m.campaign_id) AS ambiguous_policy
-         FROM messages AS m
-         WHERE m.lease IS NOT NULL AND m.due_at < $1
-         ORDER BY m.due_at LIMIT $2 FOR UPDATE OF m SKIP LOCKED",
-    )
-    .bind::<Timestamptz, _>(now)
-    .bind::<Int8, _>(limit)
-    .load(conn)?;
-    let orphan = |row: OrphanRow| {
-        Some(Orphan {
-            of: Held {
-                workspace_id: row.workspace_id,
-                id: row.id,
-                campaign_id: row.campaign_id,
-                lead_id: row.lead_id,
-                lease: row.lease,
-            },
-            state: State::parse(&row.state)?,
-            policy: match row.ambiguous_policy {
-                Some(text) => policy(&text),
-                None => Kind::parse(&row.kind).policy(),
-            },
-        })
-    };
-    Ok(rows.into_iter().filter_map(orphan).collect())
 }
 
 /// Which of the claimed must not be mailed after all, and why: suppressed since they were handed
@@ -322,28 +214,4 @@ pub(crate) fn withheld(
     .bind::<Array<Nullable<Timestamptz>>, _>(claimed.iter().map(|c| c.began_at).collect::<Vec<_>>())
     .load(conn)?;
     Ok(rows.into_iter().map(|row| (row.id, row.reason)).collect())
-}
-
-/// Claims messages of a cancelled campaign, due or not, to be skipped.
-pub(crate) fn of_cancelled(
-    conn: &mut PgConnection,
-    campaign: &Campaign,
-    lease: Lease,
-    limit: i64,
-) -> QueryResult<Vec<Held>> {
-    let rows: Vec<Row> = sql_query(claim!(
-        "SELECT workspace_id, id FROM messages
-         WHERE workspace_id = $3 AND campaign_id = $4 AND due_at IS NOT NULL AND lease IS NULL
-         LIMIT $5"
-    ))
-    .bind::<SqlUuid, _>(lease.token)
-    .bind::<Timestamptz, _>(lease.until)
-    .bind::<SqlUuid, _>(campaign.workspace_id.0)
-    .bind::<SqlUuid, _>(campaign.id.0)
-    .bind::<Int8, _>(limit)
-    .load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| row.claimed(lease.token, Some(campaign)).of)
-        .collect())
 }

@@ -1,10 +1,12 @@
 //! Queries. The moves of a message are all in `moves`: nothing else writes its state.
 
+pub(crate) mod bundles;
 pub(crate) mod campaigns;
 pub(crate) mod claims;
 pub(crate) mod handover;
 pub(crate) mod messages;
 pub(crate) mod moves;
+pub(crate) mod partitions;
 pub(crate) mod people;
 pub(crate) mod senders;
 pub(crate) mod snapshots;

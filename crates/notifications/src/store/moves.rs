@@ -1,8 +1,7 @@
 //! The moves of held messages: every write of a worker, fenced by its lease, and what follows from
 //! it (counts, events), in one transaction for as many messages as there are.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::Outcome;
@@ -14,6 +13,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, Bool, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::bundles::{self, Begun, Fresh, Hold};
 use super::campaigns::{self, Tally};
 use crate::domain::state::State;
 
@@ -27,6 +27,9 @@ pub(crate) struct Held {
     pub(crate) id: Uuid,
     pub(crate) campaign_id: Option<Uuid>,
     pub(crate) lead_id: Option<Uuid>,
+    /// The bundle it is held with, and its place there.
+    pub(crate) bundle: Uuid,
+    pub(crate) place: u16,
     pub(crate) lease: Uuid,
 }
 
@@ -68,8 +71,8 @@ impl Move {
         Self::new(of, State::Sending)
     }
 
-    /// Back to wait until `due_at`.
-    pub(crate) fn put_back(of: Held, due_at: DateTime<Utc>) -> Self {
+    /// Back to wait until `due_at`, in another bundle.
+    pub(crate) fn put_off(of: Held, due_at: DateTime<Utc>) -> Self {
         Self {
             due_at: Some(due_at),
             ..Self::new(of, State::Pending)
@@ -85,8 +88,11 @@ impl Move {
     }
 }
 
-/// Moves messages whose lease is still the given one; answers the ids of those that moved.
-/// Repeating a move that was committed moves nothing, but for beginning, which may be repeated.
+/// Makes the moves of messages whose bundle is still held by the given lease; answers the ids of
+/// those that moved. Repeating moves that were committed moves nothing, but for beginning, which
+/// may be repeated.
+///
+/// Everybody locks in this order: campaigns by key, then bundles, then messages.
 pub(crate) fn apply(
     conn: &mut PgConnection,
     moves: &[Move],
@@ -95,17 +101,130 @@ pub(crate) fn apply(
     if moves.is_empty() {
         return Ok(HashSet::new());
     }
-    let moved: HashSet<Uuid> = Statement::new(moves, now).load(conn)?.into_iter().collect();
-    let done: Vec<&Move> = moves
+    let running = lock_campaigns(conn, moves)?;
+    // A campaign that is paused or cancelled begins nothing, whatever its workers hold.
+    let may_begin = |of: &Held| of.campaign_id.is_none_or(|id| running.contains(&id));
+    let begun = bundles::fence(conn, &holds(moves, may_begin))?;
+    let mut moved = HashSet::with_capacity(moves.len());
+    let mut steps = Vec::with_capacity(moves.len());
+    for step in moves {
+        let Some(begun) = begun.get(&(step.of.bundle, step.of.lease)) else {
+            continue;
+        };
+        match step.to {
+            State::Sending if may_begin(&step.of) => drop(moved.insert(step.of.id)),
+            State::Sending => {}
+            _ if allowed(step, begun) => steps.push(step),
+            to => {
+                tracing::error!(message.id = %step.of.id, to = to.as_str(), "a move that is not in the table was refused");
+            }
+        }
+    }
+    moved.extend(write(conn, &steps, now)?);
+    Ok(moved)
+}
+
+/// Whether the table of states has this move.
+fn allowed(step: &Move, begun: &Begun) -> bool {
+    let from = match begun.has(step.of.place) {
+        true => State::Sending,
+        false => State::Claimed,
+    };
+    from.may_become(step.to)
+}
+
+/// Locks the campaigns whose counts or whose word matter; answers those that run.
+fn lock_campaigns(conn: &mut PgConnection, moves: &[Move]) -> QueryResult<HashSet<Uuid>> {
+    let keys: std::collections::BTreeSet<_> = moves
         .iter()
+        .filter_map(|step| Some((step.of.workspace_id, step.of.campaign_id?)))
+        .collect();
+    campaigns::lock_running(conn, &keys.into_iter().collect::<Vec<_>>())
+}
+
+/// The bundles of `moves` with what begins in each, in one order.
+fn holds(moves: &[Move], may_begin: impl Fn(&Held) -> bool) -> Vec<Hold> {
+    let mut holds = BTreeMap::<(Uuid, Uuid), Hold>::new();
+    for step in moves {
+        let of = &step.of;
+        let hold = holds.entry((of.bundle, of.lease)).or_insert(Hold {
+            workspace_id: of.workspace_id,
+            id: of.bundle,
+            lease: of.lease,
+            begins: Begun::default(),
+        });
+        if step.to == State::Sending && may_begin(of) {
+            hold.begins.set(of.place);
+        }
+    }
+    holds.into_values().collect()
+}
+
+/// Writes outcomes and delays of messages whose bundles and campaigns the caller has locked, with
+/// what follows from them; answers the ids of those that were still waiting.
+pub(crate) fn write(
+    conn: &mut PgConnection,
+    steps: &[&Move],
+    now: DateTime<Utc>,
+) -> QueryResult<HashSet<Uuid>> {
+    if steps.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let mut later = Later::default();
+    let bundle_ids: Vec<_> = steps.iter().map(|step| later.bundle_of(step)).collect();
+    let statement = Statement::new(steps, bundle_ids, now);
+    let moved: HashSet<Uuid> = statement.load(conn)?.into_iter().collect();
+    let done: Vec<&Move> = steps
+        .iter()
+        .copied()
         .filter(|step| moved.contains(&step.of.id))
         .collect();
+    bundles::insert(conn, &later.with(&moved))?;
     tell_settled(conn, &done, now)?;
     tell_bounced(conn, &done)?;
     for ((workspace, campaign), tally) in tallies(&done) {
         campaigns::count(conn, workspace, campaign, tally, now)?;
     }
     Ok(moved)
+}
+
+/// The bundles of messages that are put off: those of a campaign that are due together.
+#[derive(Default)]
+struct Later(HashMap<(Uuid, Option<Uuid>, DateTime<Utc>), Vec<Fresh>>);
+
+impl Later {
+    /// The bundle that a message goes to, or none when it is settled.
+    fn bundle_of(&mut self, step: &Move) -> Option<Uuid> {
+        let due_at = step.due_at.filter(|_| step.to == State::Pending)?;
+        let key = (step.of.workspace_id, step.of.campaign_id, due_at);
+        let bundles = self.0.entry(key).or_default();
+        // A message without a campaign waits for nobody.
+        let room = match step.of.campaign_id {
+            Some(_) => bundles::SIZE,
+            None => 1,
+        };
+        if bundles.last().is_none_or(|last| last.members.len() >= room) {
+            bundles.push(Fresh {
+                workspace_id: step.of.workspace_id,
+                id: Uuid::now_v7(),
+                campaign_id: step.of.campaign_id,
+                due_at,
+                members: Vec::new(),
+            });
+        }
+        let last = bundles.last_mut()?;
+        last.members.push(step.of.id);
+        Some(last.id)
+    }
+
+    /// The bundles, with those members that did move.
+    fn with(self, moved: &HashSet<Uuid>) -> Vec<Fresh> {
+        let mut bundles: Vec<_> = self.0.into_values().flatten().collect();
+        for bundle in &mut bundles {
+            bundle.members.retain(|id| moved.contains(id));
+        }
+        bundles
+    }
 }
 
 /// In the order of their keys, so that two transactions never wait for each other.
@@ -178,7 +297,8 @@ fn tell_bounced(conn: &mut PgConnection, done: &[&Move]) -> QueryResult<()> {
 struct Statement<'m> {
     workspaces: Vec<Uuid>,
     ids: Vec<Uuid>,
-    leases: Vec<Uuid>,
+    from: Vec<Uuid>,
+    to: Vec<Option<Uuid>>,
     states: Vec<&'static str>,
     due: Vec<Option<DateTime<Utc>>>,
     counted: Vec<i32>,
@@ -190,11 +310,12 @@ struct Statement<'m> {
 }
 
 impl<'m> Statement<'m> {
-    fn new(moves: &'m [Move], now: DateTime<Utc>) -> Self {
+    fn new(moves: &[&'m Move], to: Vec<Option<Uuid>>, now: DateTime<Utc>) -> Self {
         Self {
             workspaces: moves.iter().map(|step| step.of.workspace_id).collect(),
             ids: moves.iter().map(|step| step.of.id).collect(),
-            leases: moves.iter().map(|step| step.of.lease).collect(),
+            from: moves.iter().map(|step| step.of.bundle).collect(),
+            to,
             states: moves.iter().map(|step| step.to.as_str()).collect(),
             due: moves.iter().map(|step| step.due_at).collect(),
             counted: moves.iter().map(|step| i32::from(step.counted)).collect(),
@@ -218,44 +339,19 @@ impl Query for Statement<'_> {
 
 impl RunQueryDsl<PgConnection> for Statement<'_> {}
 
-/// Which moves of held messages are allowed, from the table in `domain::state`; a message that
-/// was begun may be begun again by the same worker, because its first answer can be lost.
-fn allowed() -> &'static str {
-    static ALLOWED: OnceLock<String> = OnceLock::new();
-    ALLOWED.get_or_init(|| {
-        let held = State::ALL.into_iter().filter(|state| state.is_held());
-        let clauses: Vec<_> = held
-            .map(|from| {
-                let repeat = from == State::Sending;
-                let targets: Vec<_> = State::ALL
-                    .into_iter()
-                    .filter(|to| from.may_become(*to) || (repeat && *to == from))
-                    .map(|to| format!("'{}'", to.as_str()))
-                    .collect();
-                format!(
-                    "(m.state = '{}' AND s.state IN ({}))",
-                    from.as_str(),
-                    targets.join(", ")
-                )
-            })
-            .collect();
-        clauses.join(" OR ")
-    })
-}
-
 impl QueryFragment<Pg> for Statement<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "UPDATE messages AS m SET
                  state = s.state,
-                 lease = CASE WHEN s.state = 'sending' THEN m.lease END,
-                 due_at = CASE WHEN s.state = 'sending' THEN m.due_at ELSE s.due_at END,
+                 bundle_id = s.to_bundle,
+                 next_attempt_at = s.due_at,
                  attempts = m.attempts + s.counted,
                  reply_code = coalesce(s.reply_code, m.reply_code),
                  reply = coalesce(s.reply, m.reply),
                  reason = s.reason,
                  exception = CASE WHEN s.state IN ('rejected', 'ambiguous') THEN s.state END,
-                 settled_at = CASE WHEN s.state NOT IN ('pending', 'sending') THEN ",
+                 settled_at = CASE WHEN s.state <> 'pending' THEN ",
         );
         out.push_bind_param::<Timestamptz, _>(&self.now)?;
         out.push_sql(
@@ -267,7 +363,9 @@ impl QueryFragment<Pg> for Statement<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Array<SqlUuid>, _>(&self.ids)?;
         out.push_sql(", ");
-        out.push_bind_param::<Array<SqlUuid>, _>(&self.leases)?;
+        out.push_bind_param::<Array<SqlUuid>, _>(&self.from)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<SqlUuid>>, _>(&self.to)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Text>, _>(&self.states)?;
         out.push_sql(", ");
@@ -283,16 +381,10 @@ impl QueryFragment<Pg> for Statement<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Array<Bool>, _>(&self.keep)?;
         out.push_sql(
-            ") AS s(workspace_id, id, lease, state, due_at, counted, reply_code, reply, reason, keep)
-             WHERE m.workspace_id = s.workspace_id AND m.id = s.id AND m.lease = s.lease AND (",
-        );
-        out.push_sql(allowed());
-        // A campaign that is paused or cancelled begins nothing, whatever its workers hold.
-        out.push_sql(
-            ") AND (s.state <> 'sending' OR m.campaign_id IS NULL OR EXISTS (
-                 SELECT 1 FROM campaigns AS c
-                 WHERE c.workspace_id = m.workspace_id AND c.id = m.campaign_id
-                   AND c.state = 'running'))
+            ") AS s(workspace_id, id, from_bundle, to_bundle, state, due_at, counted, reply_code,
+                    reply, reason, keep)
+             WHERE m.workspace_id = s.workspace_id AND m.id = s.id
+               AND m.bundle_id = s.from_bundle AND m.state = 'pending'
              RETURNING m.id",
         );
         Ok(())
@@ -303,26 +395,58 @@ impl QueryFragment<Pg> for Statement<'_> {
 mod tests {
     use super::*;
 
+    fn held(place: u16) -> Held {
+        Held {
+            workspace_id: Uuid::nil(),
+            id: Uuid::from_u128(u128::from(place) + 1),
+            campaign_id: Some(Uuid::nil()),
+            lead_id: None,
+            bundle: Uuid::nil(),
+            place,
+            lease: Uuid::nil(),
+        }
+    }
+
     #[test]
-    fn the_statement_allows_what_the_table_allows() {
-        assert_eq!(
-            allowed(),
-            "(m.state = 'claimed' AND s.state IN ('pending', 'sending', 'rejected', 'suppressed', 'skipped')) \
-             OR (m.state = 'sending' AND s.state IN ('pending', 'sending', 'accepted', 'rejected', 'ambiguous'))"
-        );
+    fn a_move_must_be_in_the_table_of_states() {
+        let mut begun = Begun::default();
+        begun.set(1);
+        let settle = |place, to| Move::settle(held(place), to, None);
+        assert!(!allowed(&settle(0, State::Accepted), &begun), "not begun");
+        assert!(allowed(&settle(1, State::Accepted), &begun));
+        assert!(allowed(&settle(0, State::Suppressed), &begun));
+        assert!(!allowed(&settle(1, State::Suppressed), &begun), "too late");
+        for place in [0, 1] {
+            assert!(allowed(&Move::put_off(held(place), Utc::now()), &begun));
+        }
+    }
+
+    #[test]
+    fn messages_put_off_together_wait_together() {
+        let (mut later, soon) = (Later::default(), Utc::now());
+        let late = soon + chrono::TimeDelta::seconds(30);
+        let bundles: Vec<_> = (0..300)
+            .map(|place| later.bundle_of(&Move::put_off(held(place), soon)))
+            .collect();
+        assert_eq!(bundles[0], bundles[255]);
+        assert_ne!(bundles[255], bundles[256], "a bundle has an end");
+        let other = later.bundle_of(&Move::put_off(held(300), late));
+        assert!(other.is_some() && other != bundles[299]);
+        let settled = Move::settle(held(301), State::Skipped, None);
+        assert_eq!(later.bundle_of(&settled), None);
+        let moved: HashSet<_> = (10..299).map(|place| held(place).id).collect();
+        let sizes: Vec<_> = {
+            let mut bundles = later.with(&moved);
+            bundles.sort_by_key(|bundle| (bundle.due_at, bundle.id));
+            bundles.iter().map(|bundle| bundle.members.len()).collect()
+        };
+        assert_eq!(sizes, [246, 43, 0], "only those that moved");
     }
 
     #[test]
     fn variables_are_kept_for_those_that_may_be_sent_again() {
-        let of = Held {
-            workspace_id: Uuid::nil(),
-            id: Uuid::nil(),
-            campaign_id: None,
-            lead_id: None,
-            lease: Uuid::nil(),
-        };
         for state in State::ALL {
-            let keeps = Move::settle(of, state, None).keep_variables;
+            let keeps = Move::settle(held(0), state, None).keep_variables;
             let needed = !matches!(state, State::Accepted | State::Suppressed | State::Skipped);
             assert_eq!(keeps, needed, "{state:?}");
         }

@@ -1,5 +1,7 @@
 //! What other services told about people and workspaces, and forgetting a person.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::Outcome;
 use common::ids::{LeadId, WorkspaceId};
@@ -7,6 +9,7 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use uuid::Uuid;
 
+use super::bundles;
 use super::campaigns::{self, Tally};
 use crate::domain::state::State;
 use crate::schema::{messages, suppressed_addresses, withdrawn_leads, workspaces};
@@ -80,19 +83,10 @@ pub(crate) fn erase(
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     withdraw(conn, workspace, lead, "deleted", now)?;
+    skip_waiting(conn, workspace, lead, now)?;
     let theirs = messages::table
         .filter(messages::workspace_id.eq(workspace.0))
         .filter(messages::lead_id.eq(lead.0));
-    let waiting = theirs.filter(messages::state.eq(State::Pending.as_str()));
-    let mut skipped: Vec<Option<Uuid>> = diesel::update(waiting)
-        .set((
-            messages::state.eq(State::Skipped.as_str()),
-            messages::reason.eq("deleted"),
-            messages::due_at.eq(None::<DateTime<Utc>>),
-            messages::settled_at.eq(now),
-        ))
-        .returning(messages::campaign_id)
-        .get_results(conn)?;
     diesel::update(theirs)
         .set((
             messages::address.eq(ERASED),
@@ -100,7 +94,40 @@ pub(crate) fn erase(
             messages::reply.eq(None::<String>),
         ))
         .execute(conn)?;
-    // The order in which everybody locks campaigns.
+    Ok(())
+}
+
+/// Skips the messages of a lead that nobody holds.
+fn skip_waiting(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    lead: LeadId,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let waiting = messages::table
+        .filter(messages::workspace_id.eq(workspace.0))
+        .filter(messages::lead_id.eq(lead.0))
+        .filter(messages::state.eq(State::Pending.as_str()));
+    let found: Vec<(Option<Uuid>, Option<Uuid>)> = waiting
+        .select((messages::campaign_id, messages::bundle_id))
+        .load(conn)?;
+    let (campaigns, bundles): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let keys: BTreeSet<_> = campaigns.into_iter().flatten().collect();
+    let keys: Vec<_> = keys.into_iter().map(|id| (workspace.0, id)).collect();
+    campaigns::lock_running(conn, &keys)?;
+    let bundles: Vec<_> = bundles.into_iter().flatten().collect();
+    let free = bundles::lock_free(conn, workspace.0, &bundles)?;
+    let mut skipped: Vec<Option<Uuid>> =
+        diesel::update(waiting.filter(messages::bundle_id.eq_any(free)))
+            .set((
+                messages::state.eq(State::Skipped.as_str()),
+                messages::reason.eq("deleted"),
+                messages::bundle_id.eq(None::<Uuid>),
+                messages::next_attempt_at.eq(None::<DateTime<Utc>>),
+                messages::settled_at.eq(now),
+            ))
+            .returning(messages::campaign_id)
+            .get_results(conn)?;
     skipped.sort();
     for campaign in skipped.into_iter().flatten() {
         let mut tally = Tally::default();

@@ -129,7 +129,7 @@ async fn killed_again_and_again_it_loses_nobody_and_mails_nobody_twice() {
         process.kill();
         // The leases of the dead end in their time; let it have passed.
         diesel::sql_query(
-            "UPDATE messages SET due_at = due_at - interval '1 hour' WHERE lease IS NOT NULL",
+            "UPDATE bundles SET due_at = due_at - interval '1 hour' WHERE lease IS NOT NULL",
         )
         .execute(&mut database.connect())
         .expect("the ledger can be written");

@@ -40,11 +40,11 @@ async fn a_stopped_service_gives_back_what_it_holds() {
 struct Held {
     #[diesel(sql_type = diesel::sql_types::Text)]
     #[expect(dead_code, reason = "printed when the test fails")]
-    state: String,
+    bundle: String,
 }
 
 fn held(app: &TestService<Notifications>) -> Vec<Held> {
-    diesel::sql_query("SELECT state FROM messages WHERE lease IS NOT NULL")
+    diesel::sql_query("SELECT id::text AS bundle FROM bundles WHERE lease IS NOT NULL")
         .load(&mut app.connect())
         .expect("the ledger can be read")
 }
@@ -63,7 +63,7 @@ async fn a_lease_that_another_worker_took_over_settles_nothing() {
     };
     eventually("it is being sent", || async {
         // … while somebody else takes the message over.
-        sql("UPDATE messages SET lease = gen_random_uuid() WHERE state = 'sending'") == 1
+        sql("UPDATE bundles SET lease = gen_random_uuid() WHERE begun > B'0'::bit(256)") == 1
     })
     .await;
     world.post.mail_to("slow+1@example.com").await;
@@ -92,19 +92,14 @@ async fn messages_of_a_killed_worker_are_sent_or_ambiguous() {
         .await;
     campaign.order("complete").await;
     let until = world.app.clock.now() + Duration::seconds(60);
-    for (state, address) in [
-        ("claimed", "claimed@example.com"),
-        ("sending", "begun@example.com"),
-    ] {
-        let taken = diesel::sql_query(
-            "UPDATE messages SET state = $1, lease = gen_random_uuid(), due_at = $2 WHERE address = $3",
-        )
-        .bind::<diesel::sql_types::Text, _>(state)
-        .bind::<diesel::sql_types::Timestamptz, _>(until)
-        .bind::<diesel::sql_types::Text, _>(address)
-        .execute(&mut world.app.connect());
-        assert_eq!(taken, Ok(1));
-    }
+    let taken = diesel::sql_query(
+        "UPDATE bundles AS b SET lease = gen_random_uuid(), due_at = $1,
+                begun = set_bit(begun, array_position(members, m.id) - 1, 1)
+         FROM messages AS m WHERE m.bundle_id = b.id AND m.address = 'begun@example.com'",
+    )
+    .bind::<diesel::sql_types::Timestamptz, _>(until)
+    .execute(&mut world.app.connect());
+    assert_eq!(taken, Ok(1));
     campaign.order("resume").await;
     assert_eq!(campaign.settlement().await.pending, 2);
 
@@ -298,7 +293,7 @@ fn seconds_left(world: &World) -> Option<i64> {
         #[diesel(sql_type = diesel::sql_types::Timestamptz)]
         due_at: chrono::DateTime<chrono::Utc>,
     }
-    let held: Vec<Until> = diesel::sql_query("SELECT due_at FROM messages WHERE lease IS NOT NULL")
+    let held: Vec<Until> = diesel::sql_query("SELECT due_at FROM bundles WHERE lease IS NOT NULL")
         .load(&mut world.app.connect())
         .expect("the ledger can be read");
     let until = held.first()?.due_at;

@@ -1,0 +1,3 @@
+-- The ledger before cannot hold these messages.
+DROP TABLE bundles;
+DROP TABLE messages;
