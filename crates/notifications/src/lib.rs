@@ -6,6 +6,7 @@ mod consumers;
 mod delivery;
 mod domain;
 mod error;
+pub mod measure;
 mod routes;
 mod schema;
 mod sealing;

@@ -5,6 +5,7 @@
 //! measures ours and then its limit, and a row's figures are the medians of its rounds. The load,
 //! the platform, its servers and the limits share the machine, as they would on a laptop.
 
+mod cpu;
 mod gateway;
 mod idle;
 mod import;
@@ -85,7 +86,7 @@ impl Args {
                 rounds,
                 leads: 200_000,
                 events: 200_000,
-                messages: 20_000,
+                messages: 100_000,
                 seconds: 5,
             },
         }

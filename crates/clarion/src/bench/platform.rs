@@ -11,7 +11,7 @@ use laptop::{Postgres, PostgresOptions};
 use tempfile::TempDir;
 
 use super::process::{Running, free_address, guarded};
-use super::send::Sink;
+use super::send::{CONNECTIONS, Sink};
 use crate::demo::api::{Account, Api};
 
 const OWNER: (&str, &str) = ("owner@bench.example", "a password for the bench");
@@ -64,6 +64,10 @@ impl Platform {
         Api::sign_in(&self.url, Some(Account { email, password })).await
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
     /// Its memory in MB: private, and resident.
     pub(super) fn memory(&self) -> anyhow::Result<(f64, f64)> {
         let path = format!("/proc/{}/smaps_rollup", self.running.pid());
@@ -100,6 +104,7 @@ impl Site {
         let mut settings = vec![
             ("DATABASE_URL", postgres.url()),
             ("ANALYTICS_HTTP_ADDR", analytics.to_string()),
+            ("SMTP_CONNECTIONS", CONNECTIONS.to_string()),
         ];
         settings.extend(sink.as_ref().map(|sink| ("SMTP_URL", sink.url())));
         let platform = Platform::start(folder.path(), &settings).await?;

@@ -5,13 +5,17 @@
 //! Every message is rendered for its reader, in HTML and text, with links of their own, and every
 //! one is in the ledger before and after; `smtp-source` repeats one text. Both keep their
 //! connections. The size is what the sink read for each of ours, commands included.
+//!
+//! The path alone is the same letters made and handed over by the same code without a ledger.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use common::WorkspaceId;
 use common::dto::dispatch::Settlement;
+use notifications::measure::{self, Load};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,11 +23,14 @@ use super::import::{import, people};
 use super::platform::Site;
 use super::process::{self, Missing, Running, find, free_address, guarded, unprivileged};
 use super::table::{Aim, Rounds, Row};
-use super::{Size, say};
+use super::{Size, cpu, say};
 use crate::demo::api::Api;
 
-/// What `notifications` uses unless told otherwise.
-const CONNECTIONS: usize = 16;
+/// Of a campaign's, the least part of `smtp-source` that is good enough; and of the path alone.
+const AIM: f64 = 0.5;
+const PATH_AIM: f64 = 1.0;
+/// What the platform is told to use, and what `smtp-source` uses.
+pub(super) const CONNECTIONS: usize = 64;
 /// Between two looks at a campaign.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a campaign may take.
@@ -87,27 +94,110 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
         .await?;
     let path = format!("/api/v1/leads/imports?list_id={}", list.id);
     import(&api, &path, people("send", size.messages), size.messages).await?;
-    let (mut rounds, mut bytes) = (Rounds::default(), 0);
+    let (mut rounds, mut path, mut bytes) = (Rounds::default(), Rounds::default(), 0);
+    let mut used = Used::default();
     for round in 0..size.rounds {
         let campaign: Created = api
             .post("/api/v1/campaigns", &letter(&list.id, round))
             .await?;
-        let before = sink.bytes_read().await?;
+        let (before, read) = (Used::now(site, sink)?, sink.bytes_read().await?);
         let ours = send(&api, &campaign.id, size.messages).await?;
-        bytes = (sink.bytes_read().await? - before) / size.messages as u64;
+        used = Used::now(site, sink)?.less(&before);
+        bytes = (sink.bytes_read().await? - read) / size.messages as u64;
+        let alone = measure::send(&load(sink, size.messages)?).await?;
         let limit = bare(&source, sink, size.messages, bytes).await?;
         let rate = |took: Duration| size.messages as f64 / took.as_secs_f64();
         say(&format!(
-            "send: {:.0} messages/s of {bytes} bytes, smtp-source {:.0}",
+            "send: {:.0} messages/s of {bytes} bytes, path alone {:.0}, smtp-source {:.0}",
             rate(ours),
+            rate(alone),
             rate(limit)
         ));
         rounds.add(rate(ours), rate(limit));
+        path.add(rate(alone), rate(limit));
     }
-    let note = format!("smtp-source, {} messages of {bytes} bytes", size.messages);
-    Ok(vec![
-        Row::new("send", "messages/s", Aim::None, rounds).noting(note),
-    ])
+    let note = format!(
+        "smtp-source, {} messages of {bytes} bytes, {CONNECTIONS} connections",
+        size.messages
+    );
+    let mut rows = vec![
+        Row::new("send", "messages/s", Aim::Ratio(AIM), rounds).noting(&note),
+        Row::new("send path alone", "messages/s", Aim::Ratio(PATH_AIM), path).noting(note),
+    ];
+    rows.extend(used.rows(size.messages));
+    let making = measure::make(&load(sink, size.messages.min(20_000))?)?;
+    rows.push(micros("making a message, one thread", making));
+    Ok(rows)
+}
+
+/// CPU time of everybody who has a part in a campaign.
+#[derive(Default)]
+struct Used {
+    platform: Duration,
+    postgres: Duration,
+    sink: Duration,
+}
+
+impl Used {
+    fn now(site: &Site, sink: &Sink) -> anyhow::Result<Self> {
+        Ok(Self {
+            platform: cpu::of_tree(site.platform.pid())?,
+            postgres: cpu::of_tree(site.postgres.pid().unsigned_abs())?,
+            sink: cpu::of_tree(sink.running.pid())?,
+        })
+    }
+
+    fn less(&self, before: &Self) -> Self {
+        Self {
+            platform: self.platform.saturating_sub(before.platform),
+            postgres: self.postgres.saturating_sub(before.postgres),
+            sink: self.sink.saturating_sub(before.sink),
+        }
+    }
+
+    fn rows(&self, messages: usize) -> [Row; 3] {
+        let each = |whole: Duration| whole / u32::try_from(messages.max(1)).unwrap_or(u32::MAX);
+        [
+            micros("of it, CPU of Clarion", each(self.platform)),
+            micros("of it, CPU of Postgres", each(self.postgres)),
+            micros("of it, CPU of the sink", each(self.sink)),
+        ]
+    }
+}
+
+fn micros(name: &str, each: Duration) -> Row {
+    let mut rounds = Rounds::default();
+    rounds.add_alone(each.as_secs_f64() * 1e6);
+    Row::new(name, "µs a message", Aim::None, rounds)
+}
+
+/// The same letters without a ledger.
+fn load(sink: &Sink, messages: usize) -> anyhow::Result<Load> {
+    let nowhere = letter("", 0);
+    let snapshot = json!({
+        "workspace_id": WorkspaceId::new(),
+        "name": nowhere["name"],
+        "subject": nowhere["subject"],
+        "preheader": nowhere["preheader"],
+        "from": nowhere["from"],
+        "content": nowhere["content"],
+    });
+    let person = |number: usize| {
+        json!({
+            "email": format!("path{number}@bench.example"),
+            "first_name": "Jürgen",
+            "last_name": "Lovelace",
+            "company": format!("Company {number}"),
+            "attributes": { "plan": "team", "city": "Łódź", "seats": number },
+        })
+    };
+    Ok(Load {
+        snapshot: serde_json::from_value(snapshot)?,
+        people: (0..1_000).map(person).collect(),
+        messages,
+        server: sink.url(),
+        connections: CONNECTIONS,
+    })
 }
 
 /// Starts a campaign and waits until everybody has been sent to.

@@ -158,7 +158,7 @@ impl Feeder {
                 let made = found
                     .map_err(|why| why.to_string())
                     .and_then(|letter| letter.make(&message, &links, now));
-                made.map_err(|why| (message.of, why))
+                (message.of, made)
             };
             work.into_iter().map(make).collect::<Vec<_>>()
         });
@@ -168,14 +168,14 @@ impl Feeder {
                 return tracing::error!(%error, "making messages failed; their leases will end");
             }
         };
-        for message in made {
+        for (of, message) in made {
             match message {
                 Ok(ready) => {
                     if self.queue.send(ready).await.is_err() {
                         return;
                     }
                 }
-                Err((of, why)) => {
+                Err(why) => {
                     self.ledger
                         .write(Move::settle(of, State::Skipped, Some(why)))
                         .await

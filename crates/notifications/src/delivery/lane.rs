@@ -23,15 +23,15 @@ const IDLE: Duration = Duration::from_secs(20);
 
 /// A message that is made and waits for a lane.
 #[derive(Debug)]
-pub(super) struct Ready {
-    pub(super) of: Held,
-    pub(super) policy: AmbiguousPolicy,
-    pub(super) attempts: u32,
-    pub(super) address: String,
-    pub(super) envelope: Envelope,
-    pub(super) content: Vec<u8>,
+pub(crate) struct Ready {
+    pub(crate) of: Held,
+    pub(crate) policy: AmbiguousPolicy,
+    pub(crate) attempts: u32,
+    pub(crate) address: String,
+    pub(crate) envelope: Envelope,
+    pub(crate) content: Vec<u8>,
     /// A link in the mail shows it again, which needs its variables.
-    pub(super) shown_again: bool,
+    pub(crate) shown_again: bool,
 }
 
 /// Where messages wait for a lane: those without a campaign first.

@@ -94,7 +94,7 @@ impl Letter {
     }
 
     /// Makes one message, or says why it cannot be made for this person.
-    pub(super) fn make(
+    pub(crate) fn make(
         &self,
         message: &Claimed,
         links: &Links,

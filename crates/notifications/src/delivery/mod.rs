@@ -25,6 +25,7 @@ use mail::smtp::{SmtpServer, Timeouts};
 pub(crate) use breaker::Breaker;
 use feeder::{Feeder, Source};
 use hand::InHand;
+pub(crate) use lane::Ready;
 use lane::{Lane, Queues};
 use ledger::Ledger;
 pub(crate) use letters::{Letter, compile};
