@@ -5,9 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// How often a `soft+` address is refused before it is accepted.
+/// How often a `soft+` or `busy+` address is refused before it is accepted.
 const SOFT_REFUSALS: u32 = 2;
-/// Past this many `soft+` addresses all of them are forgotten, which bounds the memory.
+/// Past this many all of them are forgotten, which bounds the memory.
 const SOFT_ADDRESSES: usize = 100_000;
 
 /// What an address asks for.
@@ -18,6 +18,8 @@ pub(crate) enum Behaviour {
     Hard,
     /// Not now; later it works.
     Soft,
+    /// We are asked to come more slowly; later it works.
+    Busy,
     /// The mailbox is full, and stays so.
     Full,
     /// The connection ends after the dot without a reply; nothing is stored.
@@ -33,6 +35,7 @@ impl Behaviour {
         match tag.to_ascii_lowercase().as_str() {
             "hard" => Self::Hard,
             "soft" => Self::Soft,
+            "busy" => Self::Busy,
             "full" => Self::Full,
             "drop" => Self::Drop,
             "dropafter" => Self::DropAfter,
@@ -42,7 +45,7 @@ impl Behaviour {
     }
 }
 
-/// Counts how often each `soft+` address was tried since this process began.
+/// Counts how often each `soft+` and `busy+` address was tried since this process began.
 #[derive(Debug, Default)]
 pub(crate) struct SoftTries(Mutex<HashMap<String, u32>>);
 

@@ -9,7 +9,7 @@ pub(super) const BYE: Reply = (221, "2.0.0", "bye");
 pub(super) const HELP: Reply = (
     214,
     "2.0.0",
-    "hard+ soft+ full+ drop+ dropafter+ slow+ before a name try things out",
+    "hard+ soft+ busy+ full+ drop+ dropafter+ slow+ before a name try things out",
 );
 pub(super) const VERIFY: Reply = (252, "2.5.0", "try and see");
 pub(super) const SENDER: Reply = (250, "2.1.0", "sender noted");
@@ -22,6 +22,7 @@ pub(super) const MANY_ERRORS: Reply = (421, "4.7.0", "too many errors");
 pub(super) const MANY_CONNECTIONS: Reply = (421, "4.7.0", "too many connections");
 pub(super) const NOT_STORED: Reply = (452, "4.3.1", "the message could not be stored");
 pub(super) const SOFT: Reply = (451, "4.3.0", "not now, try again later");
+pub(super) const BUSY: Reply = (450, "4.7.1", "too many messages, slow down");
 pub(super) const FULL: Reply = (452, "4.2.2", "mailbox full");
 pub(super) const MANY_RECIPIENTS: Reply = (452, "4.5.3", "too many recipients");
 

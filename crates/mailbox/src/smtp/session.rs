@@ -200,6 +200,9 @@ impl Session {
             Behaviour::Soft if self.shared.soft.refuses(&to.address) => {
                 return self.say(replies::SOFT);
             }
+            Behaviour::Busy if self.shared.soft.refuses(&to.address) => {
+                return self.say(replies::BUSY);
+            }
             Behaviour::Slow => self.wire.delay(self.shared.settings.slow),
             _ => {}
         }
