@@ -7,7 +7,7 @@ use common::dto::audience::{
     AudienceCount, AudiencePage, AudiencePageQuery, AudienceQuery, Gap, GapsQuery,
 };
 use common::dto::dispatch::{
-    CampaignOrder, CampaignSnapshot, HandOver, HandedOver, Settlement, TestSend,
+    CampaignOrder, CampaignSnapshot, HandOver, HandedOver, Settlement, Speed, TestSend,
 };
 use common::dto::report::CampaignEngagement;
 use common::{CampaignId, MessageId, WorkspaceId};
@@ -97,6 +97,17 @@ impl Peers {
         campaign: CampaignId,
     ) -> Result<Settlement, PeerError> {
         let path = format!("/internal/campaigns/{campaign}/settlement");
+        self.notifications
+            .get(&path, &[("workspace_id", workspace)])
+            .await
+    }
+
+    pub(crate) async fn speed(
+        &self,
+        workspace: WorkspaceId,
+        campaign: CampaignId,
+    ) -> Result<Speed, PeerError> {
+        let path = format!("/internal/campaigns/{campaign}/speed");
         self.notifications
             .get(&path, &[("workspace_id", workspace)])
             .await

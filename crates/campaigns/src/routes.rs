@@ -38,6 +38,10 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
             web::get().to(reports::get_settlement),
         )
         .route(
+            "/api/v1/campaigns/{id}/speed",
+            web::get().to(reports::speed),
+        )
+        .route(
             "/api/v1/campaigns/{id}/report",
             web::get().to(reports::report),
         )
@@ -53,7 +57,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         campaigns::create, campaigns::list, campaigns::get, campaigns::update, campaigns::delete,
         campaigns::duplicate, lifecycle::preflight, lifecycle::test, lifecycle::start,
         lifecycle::pause, lifecycle::resume, lifecycle::cancel, reports::get_settlement,
-        reports::report,
+        reports::report, reports::speed,
     )
 )]
 struct Document;

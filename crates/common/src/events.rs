@@ -118,6 +118,12 @@ events! {
     }
     /// Every message of the campaign has an outcome.
     CampaignSettled = "campaign.settled" of campaign_id { campaign_id: CampaignId }
+    /// No sender takes anything of the campaign; it goes on by itself.
+    CampaignHeld = "campaign.held" of campaign_id {
+        campaign_id: CampaignId, reason: String, since: DateTime<Utc>
+    }
+    /// The campaign is held no more.
+    CampaignReleased = "campaign.released" of campaign_id { campaign_id: CampaignId }
     /// A server said that this address does not exist.
     AddressBounced = "address.bounced" of address {
         address: String, lead_id: Option<LeadId>, message_id: MessageId, reply: String

@@ -11,13 +11,13 @@ use common::dto::audience::Audience;
 use common::dto::dispatch::{AmbiguousPolicy, Content, Mailbox};
 use common::page::Page;
 use common::values::{EmailAddress, Money};
-use common::{CampaignId, FieldError, TemplateId, WorkspaceId};
+use common::{CampaignId, FieldError, SenderId, TemplateId, WorkspaceId};
 use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::bad_query;
 use crate::State;
-use crate::domain::campaign::{Campaign, Draft, Status};
+use crate::domain::campaign::{Campaign, Draft, Held, Status};
 use crate::domain::content;
 use crate::domain::schedule::Schedule;
 use crate::error::Error;
@@ -50,6 +50,8 @@ pub(crate) struct CreateCampaign {
     schedule: Option<Schedule>,
     #[serde(default)]
     ambiguous: AmbiguousPolicy,
+    /// The mail server to use rather than others, as long as it works.
+    sender_id: Option<SenderId>,
 }
 
 /// Changes to a draft: what is absent stays, what is null is emptied.
@@ -76,6 +78,8 @@ pub(crate) struct UpdateCampaign {
     #[serde(default, deserialize_with = "given")]
     schedule: Option<Option<Schedule>>,
     ambiguous: Option<AmbiguousPolicy>,
+    #[serde(default, deserialize_with = "given")]
+    sender_id: Option<Option<SenderId>>,
 }
 
 /// Tells an explicit null from an absent field.
@@ -127,9 +131,12 @@ pub(crate) struct CampaignView {
     budget: Option<Money>,
     schedule: Option<Schedule>,
     ambiguous: AmbiguousPolicy,
+    sender_id: Option<SenderId>,
     status: Status,
     /// Why it stands still, when nobody paused it.
     paused_reason: Option<String>,
+    /// Why no mail server takes anything of it, though it runs; it goes on by itself.
+    held: Option<Held>,
     /// The ETag without its quotes.
     version: i64,
     started_at: Option<DateTime<Utc>>,
@@ -153,8 +160,10 @@ impl From<Campaign> for CampaignView {
             budget: draft.budget,
             schedule: draft.schedule,
             ambiguous: draft.ambiguous,
+            sender_id: draft.sender_id,
             status: campaign.status,
             paused_reason: campaign.paused_reason,
+            held: campaign.held,
             version: campaign.version,
             started_at: campaign.started_at,
             finished_at: campaign.finished_at,
@@ -249,6 +258,7 @@ fn draft(
         budget: body.budget,
         schedule: body.schedule,
         ambiguous: body.ambiguous,
+        sender_id: body.sender_id,
     };
     let Some(id) = body.template_id else {
         return Ok(draft);
@@ -388,6 +398,7 @@ impl UpdateCampaign {
             budget: self.budget.unwrap_or(draft.budget),
             schedule: self.schedule.unwrap_or(draft.schedule),
             ambiguous: self.ambiguous.unwrap_or(draft.ambiguous),
+            sender_id: self.sender_id.unwrap_or(draft.sender_id),
         }
     }
 }

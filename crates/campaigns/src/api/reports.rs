@@ -6,7 +6,7 @@ use chassis::auth::Caller;
 use chassis::http::Path;
 use common::CampaignId;
 use common::auth::Scope;
-use common::dto::dispatch::Settlement;
+use common::dto::dispatch::{Limit, LimitKind, Settlement, Speed};
 use common::dto::report::{Hits, LinkHits};
 use serde::Serialize;
 
@@ -82,6 +82,49 @@ pub(crate) async fn get_settlement(
     caller.require(Scope::CampaignsRead)?;
     let campaign = find(&state, &caller, id.into_inner()).await?;
     Ok(HttpResponse::Ok().json(settle(&state, &campaign).await?))
+}
+
+/// `GET /campaigns/{id}/speed`
+#[utoipa::path(
+    get, path = "/api/v1/campaigns/{id}/speed", operation_id = "campaigns_speed", tag = "campaigns",
+    params(("id" = CampaignId, Path, description = "The campaign")),
+    responses(
+        (status = 200, description = "How fast it is sent now, and what limits that", body = Speed),
+        (status = 404, description = "There is none", body = common::Problem),
+    )
+)]
+pub(crate) async fn speed(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<CampaignId>,
+) -> Result<HttpResponse, Error> {
+    caller.require(Scope::CampaignsRead)?;
+    let campaign = find(&state, &caller, id.into_inner()).await?;
+    let asked = state.peers.speed(campaign.workspace_id, campaign.id).await;
+    let speed = match asked {
+        // Nothing of it was handed over yet.
+        Err(error) if error.code() == Some("campaign_not_found") => at_rest(campaign.status),
+        answer => answer?,
+    };
+    Ok(HttpResponse::Ok().json(speed))
+}
+
+fn at_rest(status: Status) -> Speed {
+    let (kind, detail) = match status {
+        Status::Paused => (LimitKind::Paused, "it is paused"),
+        _ => (LimitKind::Nothing, "nothing is waiting to be sent"),
+    };
+    let limit = Limit {
+        kind,
+        sender: None,
+        domain: None,
+        detail: detail.to_owned(),
+        until: None,
+    };
+    Speed {
+        per_second: 0.0,
+        limited_by: vec![limit],
+    }
 }
 
 /// `GET /campaigns/{id}/report`

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use common::dto::audience::Audience;
 use common::dto::dispatch::{AmbiguousPolicy, CampaignSnapshot, Content, Mailbox, Settlement};
 use common::values::{EmailAddress, Money};
-use common::{CampaignId, WorkspaceId};
+use common::{CampaignId, SenderId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
@@ -108,12 +108,22 @@ pub(crate) struct Campaign {
     pub(crate) draft: Draft,
     pub(crate) status: Status,
     pub(crate) paused_reason: Option<String>,
+    pub(crate) held: Option<Held>,
     /// Counts edits and moves; the ETag.
     pub(crate) version: i64,
     pub(crate) started_at: Option<DateTime<Utc>>,
     pub(crate) finished_at: Option<DateTime<Utc>>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
+}
+
+/// Why no mail server takes anything of a campaign. It runs on by itself when one does, so this is
+/// no pause, which a person may have asked for meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = campaigns::Held)]
+pub(crate) struct Held {
+    pub(crate) reason: String,
+    pub(crate) since: DateTime<Utc>,
 }
 
 /// What a person writes of a campaign.
@@ -129,6 +139,7 @@ pub(crate) struct Draft {
     pub(crate) budget: Option<Money>,
     pub(crate) schedule: Option<Schedule>,
     pub(crate) ambiguous: AmbiguousPolicy,
+    pub(crate) sender_id: Option<SenderId>,
 }
 
 impl Campaign {
@@ -139,6 +150,7 @@ impl Campaign {
             draft,
             status: Status::Draft,
             paused_reason: None,
+            held: None,
             version: 1,
             started_at: None,
             finished_at: None,
@@ -169,6 +181,7 @@ impl Campaign {
         Ok(Self {
             status,
             paused_reason: None,
+            held: self.held.filter(|_| status == Status::Running),
             version: self.version + 1,
             started_at: self.started_at.or((step == Step::Start).then_some(now)),
             finished_at: matches!(status, Status::Finished | Status::Cancelled).then_some(now),
@@ -198,6 +211,7 @@ impl Campaign {
             reply_to,
             content,
             ambiguous,
+            sender_id,
             ..
         } = self.draft.clone();
         Some(CampaignSnapshot {
@@ -209,6 +223,7 @@ impl Campaign {
             reply_to,
             content: content?,
             ambiguous,
+            sender_id,
         })
     }
 }

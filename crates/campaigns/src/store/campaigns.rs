@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use common::dto::audience::Audience;
 use common::dto::dispatch::{AmbiguousPolicy, Content, Mailbox};
 use common::values::{EmailAddress, Money};
-use common::{CampaignId, WorkspaceId};
+use common::{CampaignId, SenderId, WorkspaceId};
 use diesel::prelude::*;
 
 use super::Stored;
-use crate::domain::campaign::{Campaign, Draft, Status};
+use crate::domain::campaign::{Campaign, Draft, Held, Status};
 use crate::domain::schedule::Schedule;
 use crate::schema::campaigns;
 
@@ -29,6 +29,9 @@ struct Row {
     ambiguous: String,
     status: String,
     paused_reason: Option<String>,
+    sender_id: Option<SenderId>,
+    held_reason: Option<String>,
+    held_since: Option<DateTime<Utc>>,
     version: i64,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
@@ -38,7 +41,8 @@ struct Row {
 
 impl From<Campaign> for Row {
     fn from(campaign: Campaign) -> Self {
-        let Campaign { draft, .. } = campaign;
+        let Campaign { draft, held, .. } = campaign;
+        let (held_reason, held_since) = held.map(|held| (held.reason, held.since)).unzip();
         Self {
             workspace_id: campaign.workspace_id,
             id: campaign.id,
@@ -57,6 +61,9 @@ impl From<Campaign> for Row {
             },
             status: campaign.status.as_str().into(),
             paused_reason: campaign.paused_reason,
+            sender_id: draft.sender_id,
+            held_reason,
+            held_since,
             version: campaign.version,
             started_at: campaign.started_at,
             finished_at: campaign.finished_at,
@@ -88,7 +95,12 @@ impl From<Row> for Campaign {
                     "resend" => AmbiguousPolicy::Resend,
                     _ => AmbiguousPolicy::Hold,
                 },
+                sender_id: row.sender_id,
             },
+            held: row
+                .held_reason
+                .zip(row.held_since)
+                .map(|(reason, since)| Held { reason, since }),
             // The column's check constraint admits no other text.
             status: Status::parse(&row.status).unwrap_or(Status::Draft),
             paused_reason: row.paused_reason,

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use common::auth::Service;
-use common::events::CampaignSettled;
+use common::events::{CampaignHeld, CampaignReleased, CampaignSettled};
 use serde_json::{Value, json};
 use testkit::eventually;
 use wiremock::matchers::{path, path_regex};
@@ -38,6 +38,79 @@ async fn everybody_is_handed_over_once_and_the_campaign_finishes_when_it_is_sett
         stage.app.events(),
         ["campaign.started", "campaign.finished"]
     );
+}
+
+#[actix_web::test]
+async fn a_campaign_that_no_mail_server_takes_runs_on_and_says_why() {
+    let stage = Stage::new().await;
+    let campaign_id = stage.started().await;
+    let (notifications, workspace) = (stage.app.peer(Service::Notifications), stage.app.workspace);
+    let held = CampaignHeld {
+        campaign_id,
+        reason: "535 who are you".into(),
+        since: stage.app.clock.now(),
+    };
+    notifications.tell(workspace, &held);
+    eventually("it says why it stands still", || async {
+        let seen = stage.get(campaign_id).await;
+        seen["held"]["reason"] == "535 who are you" && seen["status"] == "running"
+    })
+    .await;
+    notifications.tell(workspace, &CampaignReleased { campaign_id });
+    eventually("it goes on", || async {
+        stage.get(campaign_id).await["held"].is_null()
+    })
+    .await;
+
+    stage
+        .act(campaign_id, "pause", &json!({}))
+        .await
+        .assert_status(200);
+    notifications.tell(workspace, &held);
+    notifications.tell(workspace, &CampaignSettled { campaign_id });
+    eventually("the news was read", || async {
+        stage.get(campaign_id).await["status"] == "finished"
+    })
+    .await;
+    assert!(
+        stage.get(campaign_id).await["held"].is_null(),
+        "a pause is a pause"
+    );
+}
+
+#[actix_web::test]
+async fn the_mail_server_that_was_chosen_is_handed_over_with_the_content() {
+    let stage = Stage::new().await;
+    let (first, chosen) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
+    let mut body = stage.ready();
+    body["sender_id"] = json!(first);
+    let made = stage.create(&body).await;
+    assert_eq!(made["sender_id"], json!(first));
+    let campaign = id(&made);
+    let patch = |body: Value| {
+        let path = format!("/api/v1/campaigns/{campaign}");
+        stage.marketer.patch(path).json(&body).send()
+    };
+    let emptied: Value = patch(json!({ "sender_id": null })).await.json();
+    assert!(emptied["sender_id"].is_null());
+    let set: Value = patch(json!({ "sender_id": chosen })).await.json();
+    assert_eq!(set["sender_id"], json!(chosen));
+    let start = json!({ "accept_warnings": true });
+    stage
+        .act(campaign, "start", &start)
+        .await
+        .assert_status(200);
+    let snapshot = path(format!("/internal/campaigns/{campaign}"));
+    let server = &stage.app.peer(Service::Notifications).server;
+    eventually("notifications knows", || async {
+        let requests = server.received_requests().await.unwrap_or_default();
+        let put = requests
+            .iter()
+            .find(|request| wiremock::Match::matches(&snapshot, request));
+        put.and_then(|request| request.body_json::<Value>().ok())
+            .is_some_and(|body| body["sender_id"] == json!(chosen))
+    })
+    .await;
 }
 
 #[actix_web::test]

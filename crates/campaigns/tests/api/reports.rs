@@ -77,6 +77,34 @@ async fn a_draft_has_an_empty_settlement() {
 }
 
 #[actix_web::test]
+async fn the_speed_is_what_notifications_says_and_nothing_before_the_start() {
+    let stage = Stage::new().await;
+    let draft = id(&stage.create(&json!({ "name": "x" })).await);
+    let refused = json!({
+        "status": 404, "code": "campaign_not_found", "title": "Not Found", "detail": "no such campaign"
+    });
+    let speed = |campaign| path(format!("/internal/campaigns/{campaign}/speed"));
+    let server = &stage.app.peer(Service::Notifications).server;
+    Mock::given(speed(draft))
+        .respond_with(ResponseTemplate::new(404).set_body_json(refused))
+        .mount(server)
+        .await;
+    let seen = part(&stage, draft, "speed").await;
+    assert_eq!(seen["limited_by"][0]["kind"], "nothing");
+    let campaign = stage.started().await;
+    let limited = json!({
+        "per_second": 12.5,
+        "limited_by": [{ "kind": "domain_rate", "sender": "A", "domain": "b.example",
+                         "detail": "slowly", "until": null }],
+    });
+    Mock::given(speed(campaign))
+        .respond_with(ResponseTemplate::new(200).set_body_json(&limited))
+        .mount(server)
+        .await;
+    assert_eq!(part(&stage, campaign, "speed").await, limited);
+}
+
+#[actix_web::test]
 async fn a_report_joins_settlement_and_engagement() {
     let stage = Stage::new().await;
     let campaign = stage.started().await;

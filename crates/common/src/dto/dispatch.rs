@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::dto::audience::Recipient;
-use crate::ids::WorkspaceId;
+use crate::ids::{SenderId, WorkspaceId};
 
 /// The visible sender of a mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -63,6 +63,9 @@ pub struct CampaignSnapshot {
     pub content: Content,
     #[serde(default)]
     pub ambiguous: AmbiguousPolicy,
+    /// The mail server to use rather than others, as long as it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender_id: Option<SenderId>,
 }
 
 /// `POST /internal/campaigns/{id}/recipients`: one page of the audience. Handing the same lead
@@ -160,4 +163,39 @@ impl Settlement {
             + self.ambiguous
             + self.pending
     }
+}
+
+/// How fast a campaign is sent right now, and what keeps it from going faster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Speed {
+    /// Messages per second that servers answered, over the last ten seconds.
+    pub per_second: f64,
+    /// Never empty: `nothing` when nothing limits it.
+    pub limited_by: Vec<Limit>,
+}
+
+/// One thing that limits a campaign's speed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Limit {
+    pub kind: LimitKind,
+    /// The name of the sender.
+    pub sender: Option<String>,
+    /// The destination domain.
+    pub domain: Option<String>,
+    /// For a person.
+    pub detail: String,
+    /// When it ends, where that is known.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What can limit a campaign's speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitKind {
+    SenderRate,
+    DomainRate,
+    WarmUp,
+    SenderUnavailable,
+    Paused,
+    Nothing,
 }

@@ -249,6 +249,7 @@ fn snapshot(
         reply_to: message.reply_to,
         content,
         ambiguous: AmbiguousPolicy::Resend,
+        sender_id: None,
     };
     check(&snapshot, "")?;
     Ok(snapshot)
