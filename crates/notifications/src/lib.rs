@@ -26,7 +26,7 @@ use common::values::EmailAddress;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio_util::sync::CancellationToken;
 
-use delivery::{Breaker, Delivery, Links, Meters, Sending, Wake};
+use delivery::{Delivery, Links, Meters, Outlets, Rates, Sending, Wake};
 pub use error::Error;
 use sealing::Vault;
 pub use settings::Settings;
@@ -49,7 +49,7 @@ pub(crate) struct AppState {
     links: Links,
     vault: Vault,
     sending: Sending,
-    breaker: Arc<Breaker>,
+    outlets: Arc<Outlets>,
     from: EmailAddress,
     partitions: Arc<Partitions>,
     wake: Arc<Wake>,
@@ -76,13 +76,15 @@ impl chassis::Service for Notifications {
         let identity_url = settings.base.identity_url.clone();
         let mut starting = Starting::new(settings.base, MIGRATIONS).await?;
         let host = starting.host.clone();
+        let rates = Rates::new(host.redis.clone());
+        let outlets = Outlets::new(&settings.sending, settings.vault.clone(), rates);
         let state = AppState {
             db: host.db.clone(),
             clock: host.clock.clone(),
             links: Links::new(settings.link_keys, &settings.public_url),
             vault: settings.vault,
             sending: settings.sending,
-            breaker: Arc::default(),
+            outlets: Arc::new(outlets),
             from: settings.from,
             partitions: Arc::default(),
             wake: Arc::default(),
@@ -93,7 +95,7 @@ impl chassis::Service for Notifications {
             sending: state.sending.clone(),
             links: state.links.clone(),
             meters: Meters::new(&host.metrics),
-            breaker: Arc::clone(&state.breaker),
+            outlets: Arc::clone(&state.outlets),
             partitions: Arc::clone(&state.partitions),
             wake: Arc::clone(&state.wake),
         };

@@ -49,6 +49,7 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
             "/internal/campaigns/{id}/settlement",
             get().to(internal::settlement),
         )
+        .route("/internal/campaigns/{id}/speed", get().to(internal::speed))
         .route("/internal/test-sends", post().to(internal::test_sends));
 }
 

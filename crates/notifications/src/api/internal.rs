@@ -7,17 +7,19 @@ use actix_web::web::{self, Data};
 use chassis::auth::ServiceCaller;
 use chassis::http::{Json, Path, Query};
 use common::dto::dispatch::{
-    CampaignOrder, CampaignSnapshot, HandOver, HandedOver, Settlement, TestSend,
+    CampaignOrder, CampaignSnapshot, HandOver, HandedOver, Limit, LimitKind, Settlement, Speed,
+    TestSend,
 };
 use common::ids::{CampaignId, MessageId, WorkspaceId};
 use diesel::PgConnection;
 use serde::{Deserialize, Serialize};
 
 use super::check;
+use crate::delivery::Outlets;
 use crate::store::campaigns::{self, Campaign};
 use crate::store::claims::Kind;
 use crate::store::handover::{self, Single};
-use crate::store::snapshots;
+use crate::store::{replicas, snapshots};
 use crate::{AppState, Error};
 
 /// `PUT /internal/campaigns/{id}`
@@ -202,6 +204,39 @@ pub(crate) async fn settlement(
         .run(move |conn| campaigns::find(conn, workspace, id)?.ok_or(Error::NoCampaign(id)))
         .await?;
     Ok(web::Json(campaign.settlement()))
+}
+
+/// `GET /internal/campaigns/{id}/speed`: over all replicas, as of the last second or two.
+pub(crate) async fn speed(
+    state: Data<AppState>,
+    _caller: ServiceCaller,
+    id: Path<CampaignId>,
+    query: Query<OfWorkspace>,
+) -> Result<web::Json<Speed>, Error> {
+    let (id, workspace) = (id.into_inner(), query.workspace_id);
+    let (campaign, reports) = state
+        .db
+        .run(move |conn| {
+            let campaign = campaigns::find(conn, workspace, id)?.ok_or(Error::NoCampaign(id))?;
+            Ok::<_, Error>((campaign, replicas::reports(conn)?))
+        })
+        .await?;
+    let mut speed = Outlets::speed(reports, id);
+    let only = |kind, detail: &str| Limit {
+        kind,
+        sender: None,
+        domain: None,
+        detail: detail.to_owned(),
+        until: None,
+    };
+    if campaign.state == "paused" {
+        speed.limited_by = vec![only(LimitKind::Paused, "it is paused")];
+    } else if campaign.state == "cancelled" || campaign.settlement().pending == 0 {
+        speed.limited_by = vec![only(LimitKind::Nothing, "nothing is waiting to be sent")];
+    } else if speed.limited_by.is_empty() {
+        speed.limited_by = vec![only(LimitKind::Nothing, "it goes as fast as it can")];
+    }
+    Ok(web::Json(speed))
 }
 
 #[derive(Debug, Serialize)]

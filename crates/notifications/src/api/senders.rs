@@ -17,6 +17,8 @@ use mail::smtp::{Connection, SmtpServer, Timeouts};
 use serde::Serialize;
 
 use super::write_sender::{WriteSender, blank};
+use crate::delivery::Outlet;
+use crate::domain::pace::Pace;
 use crate::domain::warm_up::WarmUp;
 use crate::store::senders::{self, Sender};
 use crate::{AppState, Error};
@@ -57,12 +59,38 @@ pub(crate) struct SenderView {
     read_only: bool,
     /// Why it is not used at the moment, as far as the answering replica knows.
     unreachable: Option<String>,
+    /// Destination domains that asked for less, and what they get now.
+    slowed: Vec<SlowedView>,
     created_at: Option<DateTime<Utc>>,
     updated_at: Option<DateTime<Utc>>,
 }
 
+/// A destination domain that is served more slowly than usual.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = notifications::Slowed)]
+pub(crate) struct SlowedView {
+    domain: String,
+    per_second: f64,
+    since: DateTime<Utc>,
+}
+
+fn slowed(outlet: &Outlet, now: DateTime<Utc>) -> Vec<SlowedView> {
+    let view = |(domain, pace): (String, Pace)| {
+        Some(SlowedView {
+            domain,
+            per_second: pace.rate(now)?,
+            since: pace.since,
+        })
+    };
+    let mut slowed: Vec<_> = outlet.paces(now).into_iter().filter_map(view).collect();
+    slowed.sort_by(|a, b| a.domain.cmp(&b.domain));
+    slowed
+}
+
 impl SenderView {
-    fn new(sender: Sender, now: DateTime<Utc>) -> Self {
+    fn new(state: &AppState, sender: Sender) -> Self {
+        let now = state.clock.now();
+        let outlet = state.outlets.find(Some(sender.id));
         let warm_up = sender.warm_up();
         Self {
             id: sender.id.to_string(),
@@ -81,7 +109,10 @@ impl SenderView {
             per_second: sender.per_second,
             enabled: sender.enabled,
             read_only: false,
-            unreachable: None,
+            unreachable: outlet.as_ref().and_then(|outlet| outlet.breaker.reason()),
+            slowed: outlet
+                .map(|outlet| slowed(&outlet, now))
+                .unwrap_or_default(),
             created_at: Some(sender.created_at),
             updated_at: Some(sender.updated_at),
         }
@@ -90,6 +121,7 @@ impl SenderView {
     /// The installation's own. Its user is its operator's business.
     fn installed(state: &AppState) -> Self {
         let server = &state.sending.server;
+        let outlet = state.outlets.find(None);
         Self {
             id: DEFAULT.into(),
             name: DEFAULT.into(),
@@ -107,7 +139,10 @@ impl SenderView {
             cap_today: None,
             enabled: true,
             read_only: true,
-            unreachable: state.breaker.reason(),
+            unreachable: outlet.as_ref().and_then(|outlet| outlet.breaker.reason()),
+            slowed: outlet
+                .map(|outlet| slowed(&outlet, state.clock.now()))
+                .unwrap_or_default(),
             created_at: None,
             updated_at: None,
         }
@@ -164,7 +199,7 @@ pub(crate) async fn list(
         rows,
         limit,
         |sender| sender.id,
-        |sender| SenderView::new(sender, state.clock.now()),
+        |sender| SenderView::new(&state, sender),
     );
     if after.is_none() {
         page.items.insert(0, SenderView::installed(&state));
@@ -200,10 +235,11 @@ pub(crate) async fn create(
             Ok::<_, Error>(sender)
         })
         .await?;
+    state.outlets.changed.notify_one();
     Ok(HttpResponse::Created()
         .insert_header(("location", format!("/api/v1/senders/{}", sender.id)))
         .insert_header(etag(sender.version))
-        .json(SenderView::new(sender, state.clock.now())))
+        .json(SenderView::new(&state, sender)))
 }
 
 /// `GET /api/v1/senders/{id}`
@@ -231,7 +267,7 @@ pub(crate) async fn show(
     let sender = find(&state, &caller, id).await?;
     Ok(HttpResponse::Ok()
         .insert_header(etag(sender.version))
-        .json(SenderView::new(sender, state.clock.now())))
+        .json(SenderView::new(&state, sender)))
 }
 
 async fn find(state: &AppState, caller: &Caller, id: SenderId) -> Result<Sender, Error> {
@@ -280,9 +316,10 @@ pub(crate) async fn update(
             Ok(sender)
         })
         .await?;
+    state.outlets.changed.notify_one();
     Ok(HttpResponse::Ok()
         .insert_header(etag(sender.version))
-        .json(SenderView::new(sender, state.clock.now())))
+        .json(SenderView::new(&state, sender)))
 }
 
 /// `DELETE /api/v1/senders/{id}`
@@ -307,6 +344,7 @@ pub(crate) async fn delete(
         .db
         .transaction(move |conn| Ok::<_, Error>(senders::delete(conn, workspace, id)?))
         .await?;
+    state.outlets.changed.notify_one();
     match deleted {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Error::NoSender(id.to_string())),

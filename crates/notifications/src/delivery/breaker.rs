@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const LONGEST: Duration = Duration::from_secs(15);
 const FIRST: Duration = Duration::from_millis(250);
 
-/// Shared by all lanes of a process.
+/// Of one sender, shared by all its lanes.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker(Mutex<Inner>);
 
@@ -16,6 +16,10 @@ struct Inner {
     failures: u32,
     until: Option<Instant>,
     reason: Option<String>,
+    /// It answers and refuses everybody, so that a connection alone says nothing.
+    refuses: bool,
+    /// One message is finding out.
+    tried: bool,
 }
 
 /// Whether the mail server may be tried.
@@ -58,6 +62,32 @@ impl Breaker {
         inner.reason = Some(reason);
     }
 
+    /// It was reached and refuses everybody.
+    pub(crate) fn refused(&self, reason: String, now: Instant) {
+        self.failed(reason, now);
+        self.inner().refuses = true;
+    }
+
+    /// True for the one caller that may find out; it says when it has.
+    pub(crate) fn try_one(&self) -> bool {
+        !std::mem::replace(&mut self.inner().tried, true)
+    }
+
+    pub(crate) fn has_tried(&self) {
+        self.inner().tried = false;
+    }
+
+    pub(crate) fn is_tried(&self) -> bool {
+        self.inner().tried
+    }
+
+    /// A connection was made.
+    pub(crate) fn reached(&self) {
+        if !self.inner().refuses {
+            self.worked();
+        }
+    }
+
     pub(crate) fn worked(&self) {
         let mut inner = self.inner();
         if inner.failures > 0 {
@@ -95,6 +125,19 @@ mod tests {
         breaker.worked();
         assert_eq!(breaker.way(later), Way::Clear);
         assert_eq!(breaker.reason(), None);
+    }
+
+    #[test]
+    fn a_server_that_refuses_everybody_is_not_back_because_it_can_be_reached() {
+        let (breaker, start) = (Breaker::default(), Instant::now());
+        breaker.refused("550".into(), start);
+        breaker.reached();
+        assert_eq!(breaker.way(start), Way::Closed(FIRST));
+        assert!(breaker.try_one() && !breaker.try_one());
+        breaker.has_tried();
+        assert!(breaker.try_one() && breaker.is_tried());
+        breaker.worked();
+        assert_eq!(breaker.way(start), Way::Clear);
     }
 
     #[test]

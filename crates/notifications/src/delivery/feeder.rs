@@ -10,11 +10,10 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::breaker::Way;
 use super::hand::InHand;
-use super::lane::Ready;
 use super::ledger::Ledger;
 use super::letters::{Found, Letters, LoadError};
+use super::outlets::Dispatcher;
 use super::{Delivery, LEASE};
 use crate::domain::state::State;
 use crate::store::bundles::{self, Bundle, Lease};
@@ -72,7 +71,7 @@ pub(super) struct Feeder {
     delivery: Delivery,
     ledger: Ledger,
     hand: Arc<InHand>,
-    queue: async_channel::Sender<Ready>,
+    dispatcher: Dispatcher,
     letters: Letters,
 }
 
@@ -90,14 +89,14 @@ impl Feeder {
         delivery: &Delivery,
         ledger: Ledger,
         hand: Arc<InHand>,
-        queue: async_channel::Sender<Ready>,
+        dispatcher: Dispatcher,
     ) -> Self {
         Self {
             source,
             delivery: delivery.clone(),
             ledger,
             hand,
-            queue,
+            dispatcher,
             letters: Letters::default(),
         }
     }
@@ -170,11 +169,7 @@ impl Feeder {
         };
         for (of, message) in made {
             match message {
-                Ok(ready) => {
-                    if self.queue.send(ready).await.is_err() {
-                        return;
-                    }
-                }
+                Ok(ready) => self.dispatcher.offer(ready).await,
                 Err(why) => {
                     self.ledger
                         .write(Move::settle(of, State::Skipped, Some(why)))
@@ -236,18 +231,13 @@ impl Claimer {
     /// Waits until more can be used; answers how many bundles.
     async fn room(&self) -> i64 {
         let of_campaigns = self.source == Source::Campaigns;
-        loop {
-            let in_hand = self.hand.len(of_campaigns);
-            match self.delivery.breaker.way(Instant::now()) {
-                Way::Closed(wait) => tokio::time::sleep(wait).await,
-                Way::Trial if in_hand == 0 => return 1,
-                Way::Clear if in_hand < self.source.enough() => return self.source.bundles(),
-                Way::Trial | Way::Clear => tokio::select! {
-                    () = self.source.left(&self.hand).notified() => {}
-                    () = tokio::time::sleep(POLL) => {}
-                },
+        while self.hand.len(of_campaigns) >= self.source.enough() {
+            tokio::select! {
+                () = self.source.left(&self.hand).notified() => {}
+                () = tokio::time::sleep(POLL) => {}
             }
         }
+        self.source.bundles()
     }
 
     /// The messages of what was claimed; none when nothing is due.
@@ -260,12 +250,16 @@ impl Claimer {
         };
         self.turn = self.turn.wrapping_add(1);
         let (source, turn) = (self.source, self.turn);
+        let outlets = Arc::clone(&self.delivery.outlets);
         let taken = self
             .delivery
             .db
             .transaction(move |conn| match source {
                 Source::Singles => claim_singles(conn, lease, now, limit),
-                Source::Campaigns => claim_of_campaigns(conn, lease, now, limit, turn),
+                Source::Campaigns => {
+                    let waits = |id: Uuid| outlets.courses.waits(id, Instant::now());
+                    claim_of_campaigns(conn, lease, now, limit, (turn, &waits))
+                }
             })
             .await?;
         if taken.bundles.is_empty() {
@@ -317,9 +311,11 @@ fn claim_of_campaigns(
     lease: Lease,
     now: DateTime<Utc>,
     limit: i64,
-    turn: usize,
+    (turn, waits): (usize, &dyn Fn(Uuid) -> bool),
 ) -> Result<Taken, ClaimError> {
     let mut running = campaigns::open(conn, "running")?;
+    // No sender can take anything of these for a while.
+    running.retain(|campaign| !waits(campaign.id.0));
     let mut taken = Taken::default();
     let first = turn.checked_rem(running.len()).unwrap_or_default();
     running.rotate_left(first);

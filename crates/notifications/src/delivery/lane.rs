@@ -3,21 +3,27 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::Clock;
+use chassis::{Clock, Db};
 use chrono::TimeDelta;
-use common::dto::dispatch::AmbiguousPolicy;
+use common::dto::dispatch::{AmbiguousPolicy, LimitKind};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::allowance::Leave;
 use super::breaker::Way;
 use super::hand::InHand;
 use super::ledger::Ledger;
-use super::{Breaker, Delivery, Meters, Sending};
+use super::outlet::Outlet;
+use super::outlets::{Dispatcher, Route};
+use super::{Delivery, Sending};
+use crate::domain::pace::says_slow_down;
 use crate::domain::state::State;
 use crate::domain::verdict::{Verdict, judge};
 use crate::store::moves::{Held, Move};
-use mail::smtp::{Connection, Envelope, Handed, Permit, SmtpError};
+use mail::smtp::{Connection, Envelope, Handed, Permit, SmtpError, Stage};
 
+/// A message waits this long for its domain on a connection, at most.
+const IN_LANE: Duration = Duration::from_millis(200);
 /// A connection that has nothing to do is given back after this.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -32,71 +38,63 @@ pub(crate) struct Ready {
     pub(crate) content: Vec<u8>,
     /// A link in the mail shows it again, which needs its variables.
     pub(crate) shown_again: bool,
+    pub(crate) route: Arc<Route>,
 }
 
-/// Where messages wait for a lane: those without a campaign first.
-#[derive(Clone, Debug)]
-pub(super) struct Queues {
-    pub(super) singles: async_channel::Receiver<Ready>,
-    pub(super) campaigns: async_channel::Receiver<Ready>,
-}
-
-impl Queues {
-    /// The next message; none when there will be no more.
-    async fn next(&self) -> Option<Ready> {
-        tokio::select! {
-            biased;
-            Ok(ready) = self.singles.recv() => Some(ready),
-            Ok(ready) = self.campaigns.recv() => Some(ready),
-            else => None,
-        }
+impl Ready {
+    /// The domain it goes to.
+    fn domain(&self) -> String {
+        let (_, domain) = self.envelope.to().rsplit_once('@').unwrap_or_default();
+        domain.to_ascii_lowercase()
     }
 }
 
 pub(super) struct Lane {
-    ledger: Ledger,
+    outlet: Arc<Outlet>,
+    dispatcher: Dispatcher,
+    db: Db,
     hand: Arc<InHand>,
-    queues: Queues,
     sending: Sending,
-    breaker: Arc<Breaker>,
-    meters: Meters,
-    clock: Clock,
     connection: Option<Connection>,
 }
 
 impl Lane {
     pub(super) fn new(
         delivery: &Delivery,
-        ledger: Ledger,
+        outlet: Arc<Outlet>,
+        dispatcher: Dispatcher,
         hand: Arc<InHand>,
-        queues: Queues,
     ) -> Self {
         Self {
-            ledger,
+            outlet,
+            dispatcher,
+            db: delivery.db.clone(),
             hand,
-            queues,
             sending: delivery.sending.clone(),
-            breaker: Arc::clone(&delivery.breaker),
-            meters: delivery.meters.clone(),
-            clock: delivery.clock.clone(),
             connection: None,
         }
     }
 
-    /// Sends until `stop`; the message in hand is ended.
+    /// Sends until `stop`, or until the sender is not used any more; the message in hand is ended.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        let outlet = Arc::clone(&self.outlet);
         loop {
-            let ready = tokio::select! {
+            let idle = self.connection.is_some();
+            let next = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                ready = self.queues.next() => ready,
-                () = tokio::time::sleep(IDLE), if self.connection.is_some() => {
+                () = outlet.retired.cancelled() => break,
+                next = next(&outlet, &self.dispatcher, &self.db) => next,
+                () = tokio::time::sleep(IDLE), if idle => {
                     self.hang_up().await;
                     continue;
                 }
             };
-            let Some(ready) = ready else { break };
-            self.send(ready).await;
+            let Some((ready, pass)) = next else { break };
+            self.admit(ready, pass).await;
+        }
+        if outlet.retired.is_cancelled() {
+            self.dispatcher.divert(&outlet);
         }
         self.hang_up().await;
     }
@@ -107,17 +105,80 @@ impl Lane {
         }
     }
 
-    async fn send(&mut self, ready: Ready) {
-        let now = Instant::now();
-        let stopped = ready
-            .of
-            .campaign_id
-            .is_some_and(|campaign| self.hand.is_stopped(campaign, now));
-        if stopped || matches!(self.breaker.way(now), Way::Closed(_)) {
-            let due_at = self.clock.now();
-            return self.ledger.give_back(&ready.of, due_at).await;
+    /// Sends the message if it may go now.
+    async fn admit(&mut self, ready: Ready, pass: Pass) {
+        let (outlet, now) = (Arc::clone(&self.outlet), Instant::now());
+        let campaign = ready.of.campaign_id;
+        if campaign.is_some_and(|campaign| self.hand.is_stopped(campaign, now)) {
+            let due_at = self.dispatcher.clock.now();
+            return self.dispatcher.ledger.give_back(&ready.of, due_at).await;
         }
-        let mut begin = Begin::new(&self.ledger, &self.hand, &self.clock, ready.of).await;
+        let trial = match outlet.breaker.way(now) {
+            Way::Clear => false,
+            Way::Trial if outlet.breaker.try_one() => true,
+            Way::Trial | Way::Closed(_) => return self.dispatcher.offer(ready).await,
+        };
+        if let Some(wait) = self.wait_for_domain(&ready).await {
+            self.park(&ready, wait).await;
+        } else {
+            self.send(ready, pass).await;
+        }
+        if trial {
+            outlet.breaker.has_tried();
+        }
+    }
+
+    /// Takes a token of the destination domain; answers for how long there is none.
+    async fn wait_for_domain(&self, ready: &Ready) -> Option<Duration> {
+        let (outlet, rates) = (&self.outlet, &self.dispatcher.outlets.rates);
+        let domain = ready.domain();
+        let rate = outlet.domain_rate(&domain, self.dispatcher.clock.now())?;
+        let key = format!("{}:{domain}", outlet.key);
+        let wait = rates.take(&key, rate, Instant::now()).err()?;
+        let (kind, detail) = (
+            LimitKind::DomainRate,
+            format!("{domain} gets {rate:.2} a second"),
+        );
+        self.dispatcher
+            .met(&ready.of, kind, outlet, Some(&domain), detail, None);
+        let mut wait = Some(wait);
+        if outlet.begin_waiting(&domain) {
+            let deadline = Instant::now() + IN_LANE;
+            while let Some(pause) = wait.filter(|pause| Instant::now() + *pause < deadline) {
+                tokio::time::sleep(pause).await;
+                wait = rates.take(&key, rate, Instant::now()).err();
+            }
+            outlet.end_waiting(&domain);
+        }
+        Some(rates.park(&key, wait?, Instant::now()))
+    }
+
+    /// Its domain takes no more now; others of its bundle may go.
+    async fn park(&self, ready: &Ready, wait: Duration) {
+        self.dispatcher.meters.parked();
+        let wait = TimeDelta::from_std(wait).unwrap_or_default();
+        let due_at = self.dispatcher.clock.now() + wait;
+        self.dispatcher
+            .ledger
+            .write(Move::put_off(ready.of, due_at))
+            .await;
+    }
+
+    async fn send(&mut self, ready: Ready, mut pass: Pass) {
+        if self.connection.is_none() {
+            self.connection = self.connect().await;
+        }
+        if self.connection.is_none() {
+            // Nothing was begun, so another sender can have it at once.
+            return self.dispatcher.offer(ready).await;
+        }
+        let Dispatcher {
+            ledger,
+            clock,
+            meters,
+            ..
+        } = self.dispatcher.clone();
+        let mut begin = Begin::new(&ledger, &self.hand, &clock, ready.of).await;
         let started = Instant::now();
         let Some(handed) = self.hand_over(&ready, &mut begin).await else {
             // What the ledger was asked before must be written before this.
@@ -125,21 +186,57 @@ impl Lane {
             return self.put_off(&ready).await;
         };
         begin.granted().await;
-        self.meters.handed(started.elapsed());
+        meters.handed(started.elapsed());
+        if self.heed(&ready, &handed) {
+            return self.put_off(&ready).await;
+        }
         let verdict = judge(
             handed,
             ready.attempts,
             ready.policy,
             self.sending.retry_scale,
         );
+        if matches!(verdict, Verdict::Accepted(_) | Verdict::Ambiguous(_)) {
+            pass.use_up();
+        }
         let step = self.step(&ready, verdict);
-        self.ledger.write(step).await;
+        ledger.write(step).await;
+    }
+
+    /// Learns from the answer how the sender and the domain are doing. True when it says that the
+    /// sender does not work, and so nothing about the message.
+    fn heed(&self, ready: &Ready, handed: &Handed) -> bool {
+        let (outlet, now, at) = (&self.outlet, Instant::now(), self.dispatcher.clock.now());
+        let Handed::Answered(stage, reply) = handed else {
+            return false;
+        };
+        if *stage == Stage::Mail && reply.code != 421 {
+            // A single message is better refused than silent for ever.
+            let refused = outlet.refuses_everybody(reply, now);
+            return refused && (ready.of.campaign_id.is_some() || reply.is_transient());
+        }
+        if *stage != Stage::Mail {
+            outlet.passed(now);
+        }
+        if let Some(campaign) = ready.of.campaign_id {
+            self.dispatcher.outlets.courses.sent(campaign, now);
+        }
+        let domain = ready.domain();
+        outlet.flowed(&domain, now);
+        if says_slow_down(*stage, reply) {
+            let rate = outlet.slow_down(&domain, now, at);
+            self.dispatcher.meters.slowed();
+            tracing::info!(sender = outlet.key, domain, rate, %reply, "a domain asked for less");
+        }
+        false
     }
 
     /// It was asked to begin, so only a write makes it wait again.
     async fn put_off(&self, ready: &Ready) {
-        self.ledger
-            .write(Move::put_off(ready.of, self.clock.now()))
+        let due_at = self.dispatcher.clock.now();
+        self.dispatcher
+            .ledger
+            .write(Move::put_off(ready.of, due_at))
             .await;
     }
 
@@ -166,13 +263,19 @@ impl Lane {
     }
 
     async fn connect(&self) -> Option<Connection> {
-        match Connection::open(&self.sending.server, self.sending.timeouts).await {
+        let outlet = &self.outlet;
+        let Some(server) = &outlet.server else {
+            let reason = "its password cannot be read with the data keys in use";
+            outlet.breaker.failed(reason.to_owned(), Instant::now());
+            return None;
+        };
+        match Connection::open(server, self.sending.timeouts).await {
             Ok(connection) => {
-                self.breaker.worked();
+                outlet.breaker.reached();
                 Some(connection)
             }
             Err(error) => {
-                self.breaker.failed(error.to_string(), Instant::now());
+                outlet.breaker.failed(error.to_string(), Instant::now());
                 None
             }
         }
@@ -210,7 +313,7 @@ impl Lane {
                 Move {
                     counted,
                     reply: Some(note),
-                    ..Move::put_off(of, self.clock.now() + pause)
+                    ..Move::put_off(of, self.dispatcher.clock.now() + pause)
                 }
             }
             Verdict::Ambiguous(why) => Move {
@@ -221,10 +324,102 @@ impl Lane {
                 if let Some(campaign) = of.campaign_id {
                     self.hand.found_stopped(campaign, Instant::now());
                 }
-                Move::put_off(of, self.clock.now())
+                Move::put_off(of, self.dispatcher.clock.now())
             }
         }
     }
+}
+
+/// What a message needs to be sent: a token of its sender's rate and leave of its warm-up. Both go
+/// back unless they are used up.
+struct Pass {
+    outlet: Arc<Outlet>,
+    dispatcher: Dispatcher,
+    token: bool,
+    leave: bool,
+}
+
+impl Pass {
+    fn use_up(&mut self) {
+        (self.token, self.leave) = (false, false);
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if self.token {
+            self.dispatcher.outlets.rates.put_back(&self.outlet.key);
+        }
+        if let Some(allowance) = self.outlet.allowance.as_ref().filter(|_| self.leave) {
+            allowance.put_back(self.dispatcher.clock.now());
+        }
+    }
+}
+
+/// The next message and its pass; none when there will be no more. What a sender is allowed is
+/// waited for before a message is taken, so that the most urgent one goes then.
+async fn next(outlet: &Arc<Outlet>, dispatcher: &Dispatcher, db: &Db) -> Option<(Ready, Pass)> {
+    let mut pass = Pass {
+        outlet: Arc::clone(outlet),
+        dispatcher: dispatcher.clone(),
+        token: false,
+        leave: false,
+    };
+    loop {
+        if let Way::Closed(wait) = outlet.breaker.way(Instant::now()) {
+            dispatcher.divert(outlet);
+            tokio::time::sleep(wait).await;
+            continue;
+        }
+        if outlet.per_second.is_none() && outlet.allowance.is_none() {
+            return Some((outlet.next().await?, pass));
+        }
+        let _turn = outlet.turn.lock().await;
+        let waited = Instant::now();
+        if let Some(rate) = outlet.per_second.filter(|_| !pass.token) {
+            while let Err(wait) = dispatcher
+                .outlets
+                .rates
+                .take(&outlet.key, rate, Instant::now())
+            {
+                tokio::time::sleep(wait.min(IN_LANE)).await;
+            }
+            pass.token = true;
+        }
+        let waited = waited.elapsed();
+        if !leave(outlet, dispatcher, db, &mut pass).await {
+            continue;
+        }
+        let ready = outlet.next().await?;
+        if let Some(rate) = outlet
+            .per_second
+            .filter(|_| waited > Duration::from_millis(1))
+        {
+            let (kind, detail) = (
+                LimitKind::SenderRate,
+                format!("it may send {rate} a second"),
+            );
+            dispatcher.met(&ready.of, kind, outlet, None, detail, None);
+        }
+        return Some((ready, pass));
+    }
+}
+
+/// Takes leave of the warm-up; when there is none today, others take what waits.
+async fn leave(outlet: &Outlet, dispatcher: &Dispatcher, db: &Db, pass: &mut Pass) -> bool {
+    let Some(allowance) = outlet.allowance.as_ref().filter(|_| !pass.leave) else {
+        return true;
+    };
+    match allowance.take(db, dispatcher.clock.now()).await {
+        Ok(Leave::Given) => {
+            pass.leave = true;
+            return true;
+        }
+        Ok(Leave::Spent) => dispatcher.divert(outlet),
+        Err(error) => tracing::warn!(%error, "a warm-up cannot be looked up at the moment"),
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    false
 }
 
 /// The ledger's word that the content may be sent: the beginning is committed and the lease holds.

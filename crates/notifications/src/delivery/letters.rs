@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::lane::Ready;
 use super::links::{Links, Personal};
+use super::outlets::Route;
 use crate::store::claims::{Claimed, Kind};
 use crate::store::{people, snapshots};
 use mail::mime::{self, Bulk, Mail, Unsubscribe};
@@ -43,6 +44,7 @@ pub(crate) struct Letter {
     workspace_name: String,
     list_id: String,
     shown_again: bool,
+    route: Arc<Route>,
 }
 
 impl Letter {
@@ -64,6 +66,10 @@ impl Letter {
             workspace: json!({ "id": workspace, "name": workspace_name }).into(),
             workspace_id: workspace.to_string(),
             list_id: format!("{}.{domain}", workspace.0.simple()),
+            route: Arc::new(Route {
+                chosen: snapshot.sender_id,
+                domain,
+            }),
             shown_again: compiled.variables().contains_key("view_url"),
             workspace_name,
             compiled,
@@ -139,6 +145,7 @@ impl Letter {
             envelope,
             content: mime::build(&mail),
             shown_again: self.shown_again,
+            route: Arc::clone(&self.route),
         })
     }
 

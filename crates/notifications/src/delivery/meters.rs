@@ -16,6 +16,8 @@ pub(crate) struct Meters {
     writes: IntCounterVec,
     waiting: IntGaugeVec,
     smtp: Histogram,
+    senders: IntGaugeVec,
+    held_up: IntCounterVec,
 }
 
 impl std::fmt::Debug for Meters {
@@ -49,6 +51,17 @@ impl Meters {
             ),
             waiting: metrics.gauge("messages_waiting", "Messages without an outcome.", &[]),
             smtp,
+            senders: metrics.gauge(
+                "sender_open",
+                "1 when a sender takes messages, 0 when it is away or refuses everything.",
+                &["sender"],
+            ),
+            held_up: metrics.counter(
+                "messages_held_up_total",
+                "Messages that could not go when their turn came: `diverted` to another sender, `parked` by a \
+                 domain's rate; and `slowed`: replies that asked for less.",
+                &["how"],
+            ),
         }
     }
 
@@ -74,5 +87,25 @@ impl Meters {
 
     pub(super) fn waiting(&self, count: i64) {
         self.waiting.with_label_values::<&str>(&[]).set(count);
+    }
+
+    /// Which senders take messages; those that are gone are forgotten.
+    pub(super) fn senders(&self, open: impl Iterator<Item = (String, bool)>) {
+        self.senders.reset();
+        for (sender, open) in open {
+            self.senders.with_label_values(&[&sender]).set(open.into());
+        }
+    }
+
+    pub(super) fn diverted(&self) {
+        self.held_up.with_label_values(&["diverted"]).inc();
+    }
+
+    pub(super) fn parked(&self) {
+        self.held_up.with_label_values(&["parked"]).inc();
+    }
+
+    pub(super) fn slowed(&self) {
+        self.held_up.with_label_values(&["slowed"]).inc();
     }
 }

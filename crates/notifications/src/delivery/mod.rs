@@ -1,36 +1,46 @@
 //! From the ledger to the mail server: one feeder claims and renders, a few lanes each hold a
 //! connection, one ledger writer commits for all of them.
 
+mod allowance;
 mod breaker;
+mod courses;
 mod feeder;
 mod hand;
+mod holds;
 mod lane;
 mod ledger;
 mod letters;
 mod links;
 mod meters;
+mod outlet;
+mod outlets;
+mod rates;
 mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Clock, Db};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::partitions::Partitions;
 use mail::smtp::{SmtpServer, Timeouts};
 
-pub(crate) use breaker::Breaker;
+use breaker::Breaker;
 use feeder::{Feeder, Source};
 use hand::InHand;
+use lane::Lane;
 pub(crate) use lane::Ready;
-use lane::{Lane, Queues};
 use ledger::Ledger;
 pub(crate) use letters::{Letter, compile};
 pub(crate) use links::Links;
 pub(crate) use meters::Meters;
+pub(crate) use outlet::Outlet;
+use outlets::Dispatcher;
+pub(crate) use outlets::Outlets;
+pub(crate) use rates::Rates;
 
 /// How long a claim holds; a killed worker's messages are looked at again after this.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -54,7 +64,7 @@ pub(crate) struct Delivery {
     pub(crate) sending: Sending,
     pub(crate) links: Links,
     pub(crate) meters: Meters,
-    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) outlets: Arc<Outlets>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) wake: Arc<Wake>,
 }
@@ -79,26 +89,59 @@ impl Delivery {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let hand = Arc::new(InHand::default());
         let (ledger, written) = Ledger::start(&self, Arc::clone(&hand));
-        let (singles, single) = async_channel::bounded(self.sending.connections);
-        let (campaigns, of_campaign) = async_channel::bounded(self.sending.connections * 2 + 64);
-        let queues = Queues {
-            singles: single,
-            campaigns: of_campaign,
+        let (starts, mut starting) = mpsc::unbounded_channel();
+        let dispatcher = Dispatcher {
+            outlets: Arc::clone(&self.outlets),
+            ledger: ledger.clone(),
+            clock: self.clock.clone(),
+            meters: self.meters.clone(),
+            starts,
         };
-        let mut tasks = JoinSet::new();
-        for _ in 0..self.sending.connections {
-            let lane = Lane::new(&self, ledger.clone(), Arc::clone(&hand), queues.clone());
-            tasks.spawn(lane.run(stop.clone()));
+        // Or the first messages would go through the installation's server.
+        if let Err(error) = self.outlets.refresh(&self.db, self.clock.now()).await {
+            tracing::warn!(%error, "senders cannot be read at the moment");
         }
+        let mut tasks = JoinSet::new();
         tasks.spawn(recovery::run(self.clone(), Arc::clone(&hand), stop.clone()));
-        for (source, queue) in [(Source::Campaigns, campaigns), (Source::Singles, singles)] {
-            let feeder = Feeder::new(source, &self, ledger.clone(), Arc::clone(&hand), queue);
+        let (outlets, shared, rates) = (self.clone(), self.clone(), stop.clone());
+        let until = stop.clone();
+        tasks.spawn(async move { shared.outlets.rates.run(rates).await });
+        tasks.spawn(async move {
+            let Self {
+                db,
+                clock,
+                meters,
+                outlets,
+                ..
+            } = outlets;
+            outlets.run(&db, &clock, &meters, until).await;
+        });
+        for source in [Source::Campaigns, Source::Singles] {
+            let feeder = Feeder::new(
+                source,
+                &self,
+                ledger.clone(),
+                Arc::clone(&hand),
+                dispatcher.clone(),
+            );
             tasks.spawn(feeder.run(stop.clone()));
         }
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a part of delivery failed");
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(outlet) = starting.recv() => {
+                    for _ in 0..outlet.connections {
+                        let (outlet, dispatcher) = (Arc::clone(&outlet), dispatcher.clone());
+                        let lane = Lane::new(&self, outlet, dispatcher, Arc::clone(&hand));
+                        tasks.spawn(lane.run(stop.clone()));
+                    }
+                }
+                Some(ended) = tasks.join_next() => failed(ended),
             }
+        }
+        drop(dispatcher);
+        while let Some(ended) = tasks.join_next().await {
+            failed(ended);
         }
         let now = self.clock.now();
         for end in hand.release_all(now) {
@@ -107,5 +150,11 @@ impl Delivery {
         drop(ledger);
         // The writer ends when everything is written.
         written.await.ok();
+    }
+}
+
+fn failed(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a part of delivery failed");
     }
 }

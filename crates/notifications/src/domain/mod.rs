@@ -1,6 +1,9 @@
 //! The rules of delivery, as pure functions.
 
 pub(crate) mod backoff;
+pub(crate) mod bucket;
+pub(crate) mod pace;
+pub(crate) mod routing;
 pub(crate) mod sender;
 pub(crate) mod state;
 pub(crate) mod verdict;

@@ -1,6 +1,6 @@
 //! Warm-up plans: how much a new sender may send on each of its days.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Daily caps from a first day on; days are UTC. Before the first day nothing is sent.
@@ -67,10 +67,14 @@ impl WarmUp {
     }
 }
 
+/// When the day after `now`'s begins.
+pub(crate) fn next_day(now: DateTime<Utc>) -> DateTime<Utc> {
+    let tomorrow = now.date_naive().checked_add_days(Days::new(1));
+    tomorrow.map_or(now, |day| day.and_time(NaiveTime::MIN).and_utc())
+}
+
 #[cfg(test)]
 mod tests {
-    use chrono::Days;
-
     use super::*;
 
     fn day(number: u64) -> NaiveDate {
@@ -125,5 +129,15 @@ mod tests {
             let complaints = plan(json.clone()).complaints();
             assert_eq!(complaints.first().map(|(at, _)| *at), Some(at), "{json}");
         }
+    }
+
+    #[test]
+    fn the_next_day_begins_at_midnight() {
+        let late = day(0).and_hms_opt(23, 59, 59).expect("a time").and_utc();
+        assert_eq!(next_day(late).to_string(), "2026-11-02 00:00:00 UTC");
+        assert_eq!(
+            next_day(next_day(late)).to_string(),
+            "2026-11-03 00:00:00 UTC"
+        );
     }
 }

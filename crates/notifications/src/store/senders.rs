@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use common::ids::{SenderId, WorkspaceId};
 use common::values::Secret;
 use diesel::prelude::*;
@@ -134,4 +134,55 @@ pub(crate) fn delete(
     diesel::delete(of_it).execute(conn)?;
     let deleted = diesel::delete(senders::table.find((workspace.0, id.0))).execute(conn)?;
     Ok(deleted == 1)
+}
+
+/// Those that may be used, of all workspaces: what delivery works with.
+pub(crate) fn enabled(conn: &mut PgConnection) -> QueryResult<Vec<Sender>> {
+    senders::table
+        .filter(senders::enabled)
+        .order((senders::workspace_id, senders::priority, senders::id))
+        .select(Sender::as_select())
+        .load(conn)
+}
+
+/// Takes up to `wanted` messages of a day's cap, for this replica alone; answers how many.
+pub(crate) fn take_of_day(
+    conn: &mut PgConnection,
+    (workspace, id): (WorkspaceId, SenderId),
+    day: NaiveDate,
+    cap: u32,
+    wanted: u32,
+) -> QueryResult<u32> {
+    let row = sender_days::table.find((workspace.0, id.0, day));
+    diesel::insert_into(sender_days::table)
+        .values((
+            sender_days::workspace_id.eq(workspace.0),
+            sender_days::sender_id.eq(id.0),
+            sender_days::day.eq(day),
+            sender_days::taken.eq(0),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)?;
+    let taken: i32 = row.select(sender_days::taken).for_update().first(conn)?;
+    let left = cap.saturating_sub(u32::try_from(taken).unwrap_or_default());
+    let given = wanted.min(left);
+    diesel::update(row)
+        .set(sender_days::taken.eq(taken.saturating_add_unsigned(given)))
+        .execute(conn)?;
+    Ok(given)
+}
+
+/// Gives back what was taken of a day's cap and not used.
+pub(crate) fn give_back(
+    conn: &mut PgConnection,
+    (workspace, id): (WorkspaceId, SenderId),
+    day: NaiveDate,
+    unused: u32,
+) -> QueryResult<()> {
+    let unused = i32::try_from(unused).unwrap_or(i32::MAX);
+    diesel::update(sender_days::table.find((workspace.0, id.0, day)))
+        .filter(sender_days::taken.ge(unused))
+        .set(sender_days::taken.eq(sender_days::taken - unused))
+        .execute(conn)?;
+    Ok(())
 }

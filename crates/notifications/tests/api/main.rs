@@ -7,4 +7,5 @@ mod main_path;
 mod outcomes;
 mod requests;
 mod senders;
+mod sending;
 mod support;

@@ -221,6 +221,24 @@ impl Campaign<'_> {
         settlement
     }
 
+    /// How fast it is sent and what limits it.
+    pub(crate) async fn speed(&self) -> Value {
+        let path = format!(
+            "/internal/campaigns/{}/speed?workspace_id={}",
+            self.id, self.world.app.workspace
+        );
+        let answer = self.world.campaigns().get(path).send().await;
+        answer.assert_status(200).json()
+    }
+
+    /// The kinds of what limits its speed.
+    pub(crate) async fn limits(&self) -> Vec<String> {
+        let speed = self.speed().await;
+        let limits = speed["limited_by"].as_array().expect("a list");
+        let kind = |limit: &Value| limit["kind"].as_str().expect("a kind").to_owned();
+        limits.iter().map(kind).collect()
+    }
+
     /// Waits until the settlement is as wanted, and answers it.
     pub(crate) async fn until(
         &self,

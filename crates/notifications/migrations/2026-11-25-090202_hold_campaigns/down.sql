@@ -1,0 +1,1 @@
+ALTER TABLE campaigns DROP COLUMN held_reason, DROP COLUMN held_since;
