@@ -7,7 +7,7 @@ CLARION := $(TARGET)/release/clarion
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test demo bench migrate lint fmt clean-data build packages
+.PHONY: help up test demo bench bench-send chaos migrate lint fmt clean-data build packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +25,12 @@ demo: build ## Import, send, track and report a campaign of 10,000 leads
 bench: build ## Measure speed as ratios against what the machine can do
 	@deploy/setup/packages.sh bench
 	@exec $(CLARION) bench $(ARGS)
+
+bench-send: ARGS += --only send
+bench-send: bench ## Only sending: a campaign, the path alone, and where the CPU time goes
+
+chaos: build ## Send 50,000 mails while everything that can break is broken; account for everybody
+	@exec $(CLARION) chaos $(ARGS)
 
 migrate: build ## Make roles and schemas and apply migrations (DATABASE_URL: an admin's)
 	@exec $(CLARION) migrate $(ARGS)

@@ -1,8 +1,10 @@
 //! `clarion`: the whole platform in one process, and the operator's tools.
 
 mod bench;
+mod chaos;
 mod demo;
 mod migrate;
+mod process;
 mod secrets;
 mod up;
 
@@ -31,6 +33,8 @@ enum Verb {
     Demo(demo::Args),
     /// Measure speeds, each against its limit in the same run
     Bench(bench::Args),
+    /// Send a campaign while everything that can break is broken, and account for everybody
+    Chaos(chaos::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Verb::Migrate(args) => migrate::run(args),
         Verb::Demo(args) => on_runtime(demo::run(args)),
         Verb::Bench(args) => on_runtime(bench::run(args)),
+        Verb::Chaos(args) => on_runtime(chaos::run(args)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,9 @@
 use std::{
     net::{SocketAddr, TcpListener},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,7 @@ pub struct Mailbox {
 pub struct Handle {
     pub(crate) store: Store,
     faults: Arc<watch::Sender<Faults>>,
+    dropped: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Mailbox {
@@ -49,6 +53,7 @@ impl Mailbox {
         let handle = Handle {
             store: store.clone(),
             faults: Arc::new(faults),
+            dropped: Arc::default(),
         };
         let http = http
             .map(|(listener, addr)| serve(listener, addr, &handle))
@@ -59,6 +64,7 @@ impl Mailbox {
             soft: SoftTries::default(),
             faults: watched,
             messages: AtomicU64::new(0),
+            dropped: Arc::clone(&handle.dropped),
         };
         let smtp = tokio::net::TcpListener::from_std(smtp).map_err(Error::Serve)?;
         Ok(Self {
@@ -154,6 +160,11 @@ impl Handle {
 
     pub fn stats(&self) -> Stats {
         self.store.stats()
+    }
+
+    /// Connections that a fault ended around the reply to a message.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// A message opened, or `None` when there is no such message.

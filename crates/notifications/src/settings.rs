@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::Service as _;
 use chassis::settings::{Base, Reader};
+use chrono::TimeDelta;
 use common::token::Keyring;
 use common::values::{EmailAddress, Secret};
 use url::Url;
@@ -72,6 +73,10 @@ fn sending(read: &mut Reader<'_>) -> Sending {
     if !(0.0..=1.0).contains(&retry_scale) {
         read.refuse("SMTP_RETRY_SCALE", "must be between 0 and 1");
     }
+    let lease_s = read.or("LEDGER_LEASE_SECONDS", 30);
+    if !(2..=600).contains(&lease_s) {
+        read.refuse("LEDGER_LEASE_SECONDS", "must be between 2 and 600");
+    }
     // It may hold a password, so it may come from a file and is never printed.
     let url = read.secret("SMTP_URL");
     let server = url.expose().parse().unwrap_or_else(|why: String| {
@@ -87,6 +92,7 @@ fn sending(read: &mut Reader<'_>) -> Sending {
             Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::from_secs(300)),
         ),
         retry_scale,
+        lease: TimeDelta::seconds(lease_s),
     }
 }
 
@@ -127,18 +133,20 @@ mod tests {
             .with("SMTP_URL", "ftp://ada:hunter2@mail.test")
             .with("SMTP_CONNECTIONS", "0")
             .with("SMTP_RETRY_SCALE", "2")
+            .with("LEDGER_LEASE_SECONDS", "1")
             .with("SMTP_TIMEOUT_SECONDS", "0")
             .with("MAIL_FROM", "nobody");
         let mut read = source.reader();
         let settings = Settings::read(&mut read);
         let text = read
             .finish(settings)
-            .expect_err("five keys are bad")
+            .expect_err("six keys are bad")
             .to_string();
         for key in [
             "SMTP_URL",
             "SMTP_CONNECTIONS",
             "SMTP_RETRY_SCALE",
+            "LEDGER_LEASE_SECONDS",
             "SMTP_TIMEOUT_SECONDS",
             "MAIL_FROM",
         ] {

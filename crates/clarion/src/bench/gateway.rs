@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::load::{Load, Until};
 use super::platform::folder;
-use super::process::{self, Running, find, free_address, guarded};
 use super::table::{Aim, Rounds, Row};
 use super::{Size, say};
+use crate::process::{self, Running, find, free_address, guarded};
 
 const CONNECTIONS: usize = 64;
 /// A public route, which carries no credentials.

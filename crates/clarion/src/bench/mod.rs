@@ -12,16 +12,16 @@ mod import;
 mod ingest;
 mod limit;
 mod load;
-mod platform;
-mod process;
+pub(crate) mod platform;
+
 mod send;
 mod table;
 
 use anyhow::{bail, ensure};
 use clap::ValueEnum;
 
+use crate::process::Missing;
 use platform::Site;
-use process::Missing;
 use table::{Report, Row};
 
 #[derive(clap::Args, Debug)]

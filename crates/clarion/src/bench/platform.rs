@@ -4,17 +4,18 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use laptop::{Postgres, PostgresOptions};
 use tempfile::TempDir;
 
-use super::process::{Running, free_address, guarded};
 use super::send::{CONNECTIONS, Sink};
 use crate::demo::api::{Account, Api};
+use crate::process::{Running, free_address, guarded};
 
-const OWNER: (&str, &str) = ("owner@bench.example", "a password for the bench");
+pub(crate) const OWNER: (&str, &str) = ("owner@bench.example", "a password for the bench");
 /// What a child needs of this environment to find programs and to write files; nothing else in it,
 /// nor a `.env` file here, may make it work on anybody's real data.
 const PASSED_ON: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LANG"];
@@ -32,16 +33,8 @@ impl Platform {
     /// Starts one with everything in `folder`, and these settings besides.
     pub(super) async fn start(folder: &Path, settings: &[(&str, String)]) -> anyhow::Result<Self> {
         let (ready, log) = (folder.join("ready"), folder.join("log"));
-        let mut command = guarded(&std::env::current_exe().context("cannot find this program")?);
+        let mut command = platform_command(folder)?;
         command
-            .arg("up")
-            .current_dir(folder)
-            .env_clear()
-            .envs(std::env::vars().filter(|(name, _)| PASSED_ON.contains(&name.as_str())))
-            .env("CLARION_HTTP_ADDR", "127.0.0.1:0")
-            .env("CLARION_DATA_DIR", folder.join("data"))
-            .env("CLARION_OWNER_EMAIL", OWNER.0)
-            .env("CLARION_OWNER_PASSWORD", OWNER.1)
             .envs(settings.iter().map(|(key, value)| (*key, value)))
             .stdout(File::create(&ready)?)
             .stderr(File::create(&log)?);
@@ -78,6 +71,21 @@ impl Platform {
         let private = kilobytes("Private_Clean")? + kilobytes("Private_Dirty")?;
         Ok((private / 1024.0, kilobytes("Rss")? / 1024.0))
     }
+}
+
+/// `clarion up` with everything in `folder`, on a free port.
+pub(crate) fn platform_command(folder: &Path) -> anyhow::Result<Command> {
+    let mut command = guarded(&std::env::current_exe().context("cannot find this program")?);
+    command
+        .arg("up")
+        .current_dir(folder)
+        .env_clear()
+        .envs(std::env::vars().filter(|(name, _)| PASSED_ON.contains(&name.as_str())))
+        .env("CLARION_HTTP_ADDR", "127.0.0.1:0")
+        .env("CLARION_DATA_DIR", folder.join("data"))
+        .env("CLARION_OWNER_EMAIL", OWNER.0)
+        .env("CLARION_OWNER_PASSWORD", OWNER.1);
+    Ok(command)
 }
 
 /// A platform on a Postgres that we may measure limits on, sending to a sink if there is one. Parts
@@ -119,7 +127,7 @@ impl Site {
 }
 
 /// An empty folder that a Postgres of another user may enter.
-pub(super) fn folder() -> anyhow::Result<TempDir> {
+pub(crate) fn folder() -> anyhow::Result<TempDir> {
     let open = std::fs::Permissions::from_mode(0o755);
     let made = tempfile::Builder::new()
         .prefix("clarion-bench-")
@@ -128,7 +136,7 @@ pub(super) fn folder() -> anyhow::Result<TempDir> {
     made.context("cannot make a temporary folder")
 }
 
-fn ready_url(output: &Path) -> Option<String> {
+pub(crate) fn ready_url(output: &Path) -> Option<String> {
     let text = std::fs::read_to_string(output).ok()?;
     let (line, _) = text.strip_prefix("ready ")?.split_once('\n')?;
     Some(line.trim().to_owned())

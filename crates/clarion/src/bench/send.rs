@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 
 use super::import::{import, people};
 use super::platform::Site;
-use super::process::{self, Missing, Running, find, free_address, guarded, unprivileged};
 use super::table::{Aim, Rounds, Row};
 use super::{Size, cpu, say};
 use crate::demo::api::Api;
+use crate::process::{self, Missing, Running, find, free_address, guarded, unprivileged};
 
 /// Of a campaign's, the least part of `smtp-source` that is good enough; and of the path alone.
 const AIM: f64 = 0.5;

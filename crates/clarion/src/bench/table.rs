@@ -6,7 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
-use super::process::Missing;
+use crate::process::Missing;
 
 /// Where a figure should be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -1,6 +1,7 @@
 //! Stories across all services: the real binary, real Postgres and Redis, real SMTP.
 
 mod campaign;
+mod chaos;
 mod crashes;
 mod outages;
 mod platform;

@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) faults: watch::Receiver<Faults>,
     /// Messages received whole, stored or not.
     pub(crate) messages: AtomicU64,
+    /// Connections that a fault ended around the reply to a message.
+    pub(crate) dropped: Arc<AtomicU64>,
 }
 
 impl Shared {

@@ -255,6 +255,9 @@ impl Session {
         let count = self.shared.messages.fetch_add(1, Ordering::Relaxed) + 1;
         let asked = |behaviour| envelope.to.iter().any(|to| Behaviour::of(to) == behaviour);
         let fault = self.shared.faults(|faults| faults.drops(count));
+        if fault.is_some() {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
         if fault == Some(DropWhen::Unstored) || asked(Behaviour::Drop) {
             return Err(End::Gone);
         }

@@ -10,11 +10,11 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::Delivery;
 use super::hand::InHand;
 use super::ledger::Ledger;
 use super::letters::{Found, Letters, LoadError};
 use super::outlets::Dispatcher;
-use super::{Delivery, LEASE};
 use crate::domain::state::State;
 use crate::store::bundles::{self, Bundle, Lease};
 use crate::store::campaigns::{self, Campaign};
@@ -243,7 +243,7 @@ impl Claimer {
     /// The messages of what was claimed; none when nothing is due.
     async fn claim(&mut self, limit: i64) -> Result<Option<Vec<Claimed>>, ClaimError> {
         let now = self.delivery.clock.now();
-        let until = now + TimeDelta::from_std(LEASE).unwrap_or_default();
+        let until = now + self.delivery.sending.lease;
         let lease = Lease {
             token: Uuid::now_v7(),
             until,

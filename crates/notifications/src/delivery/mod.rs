@@ -18,9 +18,9 @@ mod rates;
 mod recovery;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chassis::{Clock, Db};
+use chrono::TimeDelta;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -42,9 +42,6 @@ use outlets::Dispatcher;
 pub(crate) use outlets::Outlets;
 pub(crate) use rates::Rates;
 
-/// How long a claim holds; a killed worker's messages are looked at again after this.
-pub(crate) const LEASE: Duration = Duration::from_secs(30);
-
 /// How mail is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Sending {
@@ -54,6 +51,8 @@ pub(crate) struct Sending {
     pub(crate) timeouts: Timeouts,
     /// Shortens the back-off table.
     pub(crate) retry_scale: f64,
+    /// How long a claim holds; a killed worker's messages are looked at again after this.
+    pub(crate) lease: TimeDelta,
 }
 
 /// What delivery works with.

@@ -11,8 +11,8 @@ use diesel::PgConnection;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::Delivery;
 use super::hand::InHand;
-use super::{Delivery, LEASE};
 use crate::domain::state::State;
 use crate::store::bundles::{self, Bundle, End, Lease};
 use crate::store::campaigns::Campaign;
@@ -95,7 +95,7 @@ fn settled(delivery: &Delivery, resolved: Resolved) -> bool {
 
 /// Extends the leases of what is in hand for long, well before they end.
 async fn renew(delivery: &Delivery, hand: &InHand) -> Result<(), RecoveryError> {
-    let lease = TimeDelta::from_std(LEASE).unwrap_or_default();
+    let lease = delivery.sending.lease;
     let now = delivery.clock.now();
     let ending = hand.ending(now + lease * 2 / 3);
     if ending.is_empty() {
@@ -172,10 +172,11 @@ fn after_lost_lease(message: &Claimed, now: DateTime<Utc>) -> Move {
     }
 }
 
+/// For the one transaction that decides.
 fn fresh_lease(now: DateTime<Utc>) -> Lease {
     Lease {
         token: Uuid::now_v7(),
-        until: now + TimeDelta::from_std(LEASE).unwrap_or_default(),
+        until: now + TimeDelta::seconds(30),
     }
 }
 

@@ -16,14 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A program that is not installed.
 #[derive(Debug, thiserror::Error)]
 #[error("skipped: install {package} ({program} is missing)")]
-pub(super) struct Missing {
-    pub(super) program: &'static str,
+pub(crate) struct Missing {
+    pub(crate) program: &'static str,
     /// The Debian package that has it.
-    pub(super) package: &'static str,
+    pub(crate) package: &'static str,
 }
 
 /// Where a program is: on the search path, or where only root looks.
-pub(super) fn find(program: &'static str, package: &'static str) -> Result<PathBuf, Missing> {
+pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathBuf, Missing> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     let mut places = folders.map(|folder| folder.join(program));
@@ -34,14 +34,14 @@ pub(super) fn find(program: &'static str, package: &'static str) -> Result<PathB
 
 /// A command that the kernel ends with us, should we be killed. The signal follows the thread
 /// that spawns it, so that must not be one of a pool.
-pub(super) fn guarded(program: &Path) -> Command {
+pub(crate) fn guarded(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "--"]).arg(program);
     command
 }
 
 /// The same as a user who may do nothing, if we are root; by Linux's custom that is `nobody`.
-pub(super) fn unprivileged(program: &Path) -> Command {
+pub(crate) fn unprivileged(program: &Path) -> Command {
     if !nix::unistd::geteuid().is_root() {
         return guarded(program);
     }
@@ -53,30 +53,30 @@ pub(super) fn unprivileged(program: &Path) -> Command {
 
 /// A running child. It is asked to stop, and waited for, when this is dropped.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     name: &'static str,
 }
 
 impl Running {
-    pub(super) fn start(name: &'static str, mut command: Command) -> anyhow::Result<Self> {
+    pub(crate) fn start(name: &'static str, mut command: Command) -> anyhow::Result<Self> {
         // In a group of its own: Ctrl-C is for us, and we tell the children.
         let child = command.stdin(Stdio::null()).process_group(0).spawn();
         let child = child.with_context(|| format!("cannot run {name}"))?;
         Ok(Self { child, name })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
     /// Waits until `ready` says something; fails when the child ends before that.
-    pub(super) async fn until<T>(
+    pub(crate) async fn until<T>(
         &mut self,
         pause: Duration,
         mut ready: impl AsyncFnMut() -> Option<T>,
@@ -97,7 +97,7 @@ impl Running {
     }
 
     /// Waits until it listens.
-    pub(super) async fn until_listening(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+    pub(crate) async fn until_listening(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let connect = async || tokio::net::TcpStream::connect(address).await.ok();
         self.until(Duration::from_millis(10), connect)
             .await
@@ -123,7 +123,7 @@ impl Drop for Running {
 }
 
 /// Runs a command to its end and answers what it printed.
-pub(super) async fn output(name: &'static str, command: Command) -> anyhow::Result<String> {
+pub(crate) async fn output(name: &'static str, command: Command) -> anyhow::Result<String> {
     let mut command = tokio::process::Command::from(command);
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = output.await.with_context(|| format!("cannot run {name}"))?;
@@ -135,7 +135,7 @@ pub(super) async fn output(name: &'static str, command: Command) -> anyhow::Resu
 }
 
 /// An address that nobody listens on at the moment.
-pub(super) fn free_address() -> std::io::Result<SocketAddr> {
+pub(crate) fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
