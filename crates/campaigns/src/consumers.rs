@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use chassis::{feed, outbox};
 use chrono::{DateTime, Utc};
-use common::events::{CampaignFinished, CampaignHeld, CampaignReleased, CampaignSettled};
+use common::events::{
+    CampaignFinished, CampaignHeld, CampaignReleased, CampaignSettled, Event as _, MessagesSettled,
+};
 use common::{CampaignId, WorkspaceId};
 use diesel::prelude::*;
 
@@ -35,6 +37,7 @@ pub(crate) fn settled(state: &State) -> feed::Consumer {
             None => Ok(()),
         }
     })
+    .passing_over(&[MessagesSettled::KIND])
 }
 
 /// Notes why no mail server takes anything of a campaign, or that one does again.

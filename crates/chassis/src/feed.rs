@@ -26,6 +26,9 @@ const PAGE: i64 = 500;
 /// How long a consumer waits when nobody rings.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long events gather after some were taken in.
+const BREATH: Duration = Duration::from_millis(25);
+
 /// A feed that goes on standing still is logged again after this.
 const REMIND: Duration = Duration::from_secs(60);
 
@@ -62,6 +65,9 @@ respond_with_problem!(FeedError);
 pub struct FeedQuery {
     after: i64,
     consumer: Option<Service>,
+    /// Kinds that are not sent, separated by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pass_over: Option<String>,
 }
 
 /// `GET /internal/events`: asking for what comes after a position acknowledges all up to it.
@@ -70,20 +76,26 @@ pub async fn events(
     caller: ServiceCaller,
     query: Query<FeedQuery>,
 ) -> Result<web::Json<FeedPage>, FeedError> {
-    let FeedQuery { after, consumer } = query.into_inner();
+    let FeedQuery {
+        after,
+        consumer,
+        pass_over,
+    } = query.into_inner();
     let ServiceCaller(caller) = caller;
     if let Some(consumer) = consumer.filter(|consumer| *consumer != caller) {
         return Err(FeedError::NotYours { caller, consumer });
     }
     let (producer, now) = (host.service, host.clock.now());
-    let items = host
+    let pass_over = pass_over.unwrap_or_default();
+    let page = host
         .db
         .run(move |conn| {
             outbox::acknowledge(conn, caller.as_str(), after, now)?;
-            Ok::<_, FeedError>(outbox::read(conn, producer, after, PAGE)?)
+            let kinds: Vec<_> = pass_over.split(',').map(str::to_owned).collect();
+            Ok::<_, FeedError>(outbox::read(conn, producer, after, PAGE, &kinds)?)
         })
         .await?;
-    Ok(web::Json(FeedPage { items }))
+    Ok(web::Json(page))
 }
 
 type Effect = dyn Fn(&mut PgConnection, &Envelope) -> QueryResult<()> + Send + Sync;
@@ -98,6 +110,7 @@ pub struct Consumer {
     bell: Bell,
     metrics: Metrics,
     effect: Arc<Effect>,
+    pass_over: Option<String>,
 }
 
 impl std::fmt::Debug for Consumer {
@@ -124,6 +137,16 @@ impl Consumer {
             bell: host.bell.clone(),
             metrics: host.metrics.clone(),
             effect: Arc::new(effect),
+            pass_over: None,
+        }
+    }
+
+    /// Leaves out events of these kinds: they are many or large, and nothing here comes of them.
+    #[must_use]
+    pub fn passing_over(self, kinds: &[&str]) -> Self {
+        Self {
+            pass_over: Some(kinds.join(",")),
+            ..self
         }
     }
 
@@ -135,7 +158,11 @@ impl Consumer {
                 Ok(0) => warned = None,
                 Ok(_) => {
                     warned = None;
-                    continue;
+                    // A busy producer tells many times a second; taken in together they cost less.
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(BREATH) => continue,
+                    }
                 }
                 Err(error) => {
                     let producer = self.producer.service.as_str();
@@ -153,7 +180,7 @@ impl Consumer {
         }
     }
 
-    /// Takes in one page; answers how many events it held.
+    /// Takes in one page; answers how many events it held, and at least one when it went on.
     pub async fn step(&self) -> Result<usize, FeedError> {
         let producer = self.producer.service.as_str();
         let after = self
@@ -163,15 +190,18 @@ impl Consumer {
         let query = FeedQuery {
             after,
             consumer: Some(self.consumer),
+            pass_over: self.pass_over.clone(),
         };
         let page: FeedPage = self.producer.get("/internal/events", &query).await?;
-        let count = page.items.len();
-        if count > 0 {
-            let effect = Arc::clone(&self.effect);
-            self.db
-                .transaction(move |conn| take_in(conn, producer, after, &page.items, &*effect))
-                .await?;
-        }
+        let last = page.items.last().map(|item| item.position);
+        let Some(upto) = page.upto.or(last) else {
+            return Ok(0);
+        };
+        let effect = Arc::clone(&self.effect);
+        let count = page.items.len().max(1);
+        self.db
+            .transaction(move |conn| take_in(conn, producer, after, upto, &page.items, &*effect))
+            .await?;
         Ok(count)
     }
 }
@@ -189,12 +219,10 @@ fn take_in(
     conn: &mut PgConnection,
     producer: &str,
     after: i64,
+    upto: i64,
     items: &[Positioned],
     effect: &Effect,
 ) -> Result<(), FeedError> {
-    let Some(last) = items.last() else {
-        return Ok(());
-    };
     diesel::insert_into(feed_positions::table)
         .values((
             feed_positions::producer.eq(producer),
@@ -215,7 +243,7 @@ fn take_in(
         effect(conn, &item.event)?;
     }
     diesel::update(feed_positions::table.find(producer))
-        .set(feed_positions::position.eq(last.position))
+        .set(feed_positions::position.eq(upto))
         .execute(conn)?;
     Ok(())
 }

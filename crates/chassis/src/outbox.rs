@@ -9,7 +9,7 @@ use std::cell::Cell;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::WorkspaceId;
 use common::auth::Service;
-use common::events::{Envelope, Event, Positioned};
+use common::events::{Envelope, Event, FeedPage, Positioned};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
@@ -67,24 +67,34 @@ struct Row {
     created_at: DateTime<Utc>,
 }
 
-/// Up to `limit` events after `after`, in commit order. Numbers committed rows first.
+/// Up to `limit` events after `after`, in commit order, without those of the kinds that the reader
+/// passes over; they count all the same. Numbers committed rows first.
 pub fn read(
     conn: &mut PgConnection,
     producer: Service,
     after: i64,
     limit: i64,
-) -> QueryResult<Vec<Positioned>> {
+    pass_over: &[String],
+) -> QueryResult<FeedPage> {
     number(conn)?;
-    let rows: Vec<Row> = outbox::table
+    let next = outbox::table
         .filter(outbox::position.gt(after))
         .order(outbox::position.asc())
-        .limit(limit)
+        .limit(limit);
+    let positions: Vec<Option<i64>> = next.select(outbox::position).load(conn)?;
+    let upto = positions.last().copied().flatten();
+    let rows: Vec<Row> = outbox::table
+        .filter(outbox::position.gt(after))
+        .filter(outbox::position.le(upto.unwrap_or(after)))
+        .filter(outbox::kind.ne_all(pass_over))
+        .order(outbox::position.asc())
         .select(Row::as_select())
         .load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| positioned(producer, row))
-        .collect())
+    let items = rows.into_iter().map(|row| positioned(producer, row));
+    Ok(FeedPage {
+        items: items.collect(),
+        upto,
+    })
 }
 
 fn positioned(producer: Service, row: Row) -> Positioned {

@@ -57,6 +57,10 @@ pub struct Positioned {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeedPage {
     pub items: Vec<Positioned>,
+    /// The position that the page reaches to, those passed over included; that of the last item
+    /// when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upto: Option<i64>,
 }
 
 macro_rules! events {

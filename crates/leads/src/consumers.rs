@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chassis::Host;
 use chassis::client::Peer;
 use chassis::feed::{Consumer, payload};
-use common::events::{AddressBounced, EngagementRecorded, Envelope};
+use common::events::{AddressBounced, EngagementRecorded, Envelope, Event as _, MessagesSettled};
 use common::values::EmailAddress;
 use diesel::{PgConnection, QueryResult};
 
@@ -17,6 +17,7 @@ pub(crate) fn bounces(host: &Host, notifications: Arc<Peer>) -> Consumer {
     Consumer::new(host, notifications, move |conn, event| {
         bounced(conn, event, clock.now())
     })
+    .passing_over(&[MessagesSettled::KIND])
 }
 
 fn bounced(

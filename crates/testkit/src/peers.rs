@@ -30,7 +30,7 @@ impl Respond for Feed {
             .filter(|event| event.position > after)
             .cloned()
             .collect();
-        ResponseTemplate::new(200).set_body_json(FeedPage { items })
+        ResponseTemplate::new(200).set_body_json(FeedPage { items, upto: None })
     }
 }
 

@@ -5,7 +5,7 @@ use chassis::feed::{Consumer, payload};
 use chassis::{Clock, Host};
 use common::WorkspaceId;
 use common::auth::{Role, Service};
-use common::events::{Envelope, FeedPage, LeadCreated, WorkspaceCreated};
+use common::events::{Envelope, Event as _, FeedPage, LeadCreated, WorkspaceCreated};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use testkit::{Setup, TestService, eventually};
@@ -168,6 +168,22 @@ async fn the_feed_is_for_services_and_each_acknowledges_for_itself_only() {
         .send()
         .await
         .assert_status(200);
+}
+
+#[actix_web::test]
+async fn kinds_that_are_passed_over_are_not_sent_and_hold_nothing_up() {
+    let producer = TestService::<Probe>::start().await;
+    tell_all(&producer, 600);
+    let own = database();
+    let host = host(&own, &clock(), None).await;
+    let picky =
+        consumer(&host, &producer, note).passing_over(&["probe.other", WorkspaceCreated::KIND]);
+    until_empty(&picky).await;
+    assert!(texts(&mut own.connect()).is_empty());
+
+    let told = tell_all(&producer, 2);
+    until_empty(&consumer(&host, &producer, note)).await;
+    assert_eq!(texts(&mut own.connect()), told, "only what came after");
 }
 
 #[actix_web::test]

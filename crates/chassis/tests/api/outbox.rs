@@ -21,7 +21,9 @@ fn names(page: &[Positioned]) -> Vec<String> {
 }
 
 fn read(conn: &mut PgConnection, after: i64) -> Vec<Positioned> {
-    outbox::read(conn, Service::Commerce, after, 500).expect("the outbox can be read")
+    outbox::read(conn, Service::Commerce, after, 500, &[])
+        .expect("the outbox can be read")
+        .items
 }
 
 #[test]
