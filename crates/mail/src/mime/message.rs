@@ -43,6 +43,8 @@ pub enum Bulk<'m> {
 #[derive(Debug)]
 pub struct Unsubscribe<'m> {
     pub url: &'m str,
+    /// Where a mail takes its sender off the list too (RFC 2369 §3.2), if mail is taken in.
+    pub mailto: Option<&'m str>,
 }
 
 /// The message as octets: seven-bit (but for international addresses), lines within 998 octets,
@@ -84,7 +86,7 @@ fn head(mail: &Mail<'_>, out: &mut Vec<u8>) {
             list_name,
             list_id,
         } => {
-            head.token("List-Unsubscribe", &format!("<{}>", unsubscribe.url));
+            head.token("List-Unsubscribe", &ways(unsubscribe));
             head.token("List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
             head.list_id(list_name, list_id);
             let [campaign, workspace, kind] = feedback;
@@ -95,6 +97,14 @@ fn head(mail: &Mail<'_>, out: &mut Vec<u8>) {
         }
     }
     head.token("MIME-Version", "1.0");
+}
+
+/// The ways to leave, the one of RFC 8058 first.
+fn ways(unsubscribe: &Unsubscribe<'_>) -> String {
+    match unsubscribe.mailto {
+        Some(address) => format!("<{}>, <mailto:{address}>", unsubscribe.url),
+        None => format!("<{}>", unsubscribe.url),
+    }
 }
 
 /// RFC 5322 §3.3.
@@ -163,6 +173,7 @@ mod tests {
         };
         let unsubscribe = Unsubscribe {
             url: "https://clarion.example/u/abc",
+            mailto: Some("leave@clarion.example"),
         };
         build(&Mail {
             id: MessageId::new(),
@@ -209,7 +220,7 @@ mod tests {
     fn the_head_carries_what_bulk_mail_needs() {
         let raw = String::from_utf8(built("Hi", "text", None)).expect("ASCII");
         for line in [
-            "List-Unsubscribe: <https://clarion.example/u/abc>\r\n",
+            "List-Unsubscribe: <https://clarion.example/u/abc>, <mailto:leave@clarion.example>\r\n",
             "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
             "Feedback-ID: c:w:campaign:clarion\r\n",
             "Reply-To: reply@lovelace.example\r\n",
