@@ -10,6 +10,7 @@ use common::dto::dispatch::{
     CampaignOrder, CampaignSnapshot, HandOver, HandedOver, Settlement, Speed, TestSend,
 };
 use common::dto::report::CampaignEngagement;
+use common::dto::standing::DomainStanding;
 use common::{CampaignId, MessageId, WorkspaceId};
 use serde::Deserialize;
 
@@ -110,6 +111,19 @@ impl Peers {
         let path = format!("/internal/campaigns/{campaign}/speed");
         self.notifications
             .get(&path, &[("workspace_id", workspace)])
+            .await
+    }
+
+    pub(crate) async fn standing(
+        &self,
+        workspace: WorkspaceId,
+        domain: &str,
+    ) -> Result<DomainStanding, PeerError> {
+        self.notifications
+            .get(
+                &format!("/internal/domains/{domain}"),
+                &[("workspace_id", workspace)],
+            )
             .await
     }
 

@@ -36,10 +36,12 @@ pub(crate) async fn look(
     checks.push(preflight::audience(&counted));
     let count = counted.unwrap_or_default();
     checks.extend(preflight::schedule(campaign, state.host.clock.now()));
-    checks.extend(preflight::domain(
-        campaign,
-        state.rules.require_authenticated_domain,
-    ));
+    if let Some(from) = &campaign.draft.from {
+        let (workspace, domain) = (campaign.workspace_id, from.email.domain());
+        let standing = state.peers.standing(workspace, domain).await?;
+        let required = state.rules.require_authenticated_domain;
+        checks.push(preflight::domain(domain, &standing, required));
+    }
     let Some(compiled) = compiled else {
         return Ok((checks, count));
     };

@@ -5,7 +5,7 @@ use chassis::error::{auth_kind, query_kind};
 use chassis::{Fault, InvalidInput, Unavailable, respond_with_problem};
 use common::FieldError;
 use common::auth::AuthError;
-use common::ids::{CampaignId, MessageId};
+use common::ids::{CampaignId, DomainId, MessageId};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,6 +29,10 @@ pub enum Error {
     SenderChanged,
     #[error("the sender's password cannot be read with the data keys in use: give it again")]
     SenderSealed,
+    #[error("domain {0} does not exist")]
+    NoDomain(DomainId),
+    #[error("this workspace has this domain already")]
+    DomainTaken,
     #[error(transparent)]
     Auth(#[from] AuthError),
     #[error(transparent)]
@@ -52,6 +56,8 @@ impl Fault for Error {
             Self::SenderReadOnly => (StatusCode::CONFLICT, "sender_read_only"),
             Self::SenderChanged => (StatusCode::PRECONDITION_FAILED, "version_mismatch"),
             Self::SenderSealed => (StatusCode::CONFLICT, "sender_password_unreadable"),
+            Self::NoDomain(_) => (StatusCode::NOT_FOUND, "domain_not_found"),
+            Self::DomainTaken => (StatusCode::CONFLICT, "domain_taken"),
             Self::Auth(denied) => auth_kind(denied),
             Self::Invalid(invalid) => invalid.kind(),
             Self::Unavailable(away) => away.kind(),

@@ -7,6 +7,7 @@ mod delivery;
 mod domain;
 mod error;
 pub mod measure;
+mod resolver;
 mod routes;
 mod schema;
 mod sealing;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use delivery::{Delivery, Links, Meters, Outlets, Rates, Sending, Wake};
 pub use error::Error;
+use resolver::Dns;
 use sealing::Vault;
 pub use settings::Settings;
 use store::partitions::Partitions;
@@ -48,6 +50,7 @@ pub(crate) struct AppState {
     clock: Clock,
     links: Links,
     vault: Vault,
+    dns: Dns,
     sending: Sending,
     outlets: Arc<Outlets>,
     from: EmailAddress,
@@ -83,6 +86,7 @@ impl chassis::Service for Notifications {
             clock: host.clock.clone(),
             links: Links::new(settings.link_keys, &settings.public_url),
             vault: settings.vault,
+            dns: Dns::new(settings.dns_server, &settings.public_url)?,
             sending: settings.sending,
             outlets: Arc::new(outlets),
             from: settings.from,
@@ -94,6 +98,7 @@ impl chassis::Service for Notifications {
             clock: state.clock.clone(),
             sending: state.sending.clone(),
             links: state.links.clone(),
+            vault: state.vault.clone(),
             meters: Meters::new(&host.metrics),
             outlets: Arc::clone(&state.outlets),
             partitions: Arc::clone(&state.partitions),

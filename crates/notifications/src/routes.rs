@@ -4,7 +4,7 @@ use actix_web::web::{Data, JsonConfig, ServiceConfig, delete, get, patch, post, 
 use chassis::InvalidInput;
 use utoipa::OpenApi;
 
-use crate::api::{internal, messages, senders, view};
+use crate::api::{domains, internal, messages, senders, view};
 use crate::{AppState, Error};
 
 /// A page of recipients with their variables may be large; only services can send it.
@@ -25,6 +25,13 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
         .route("/api/v1/senders/{id}", patch().to(senders::update))
         .route("/api/v1/senders/{id}", delete().to(senders::delete))
         .route("/api/v1/senders/{id}/test", post().to(senders::test))
+        .route("/api/v1/domains", get().to(domains::list))
+        .route("/api/v1/domains", post().to(domains::create))
+        .route("/api/v1/domains/{id}", get().to(domains::show))
+        .route("/api/v1/domains/{id}", delete().to(domains::delete))
+        .route("/api/v1/domains/{id}/rotate", post().to(domains::rotate))
+        .route("/api/v1/domains/{id}/check", post().to(domains::check))
+        .route("/internal/domains/{name}", get().to(domains::standing))
         .route("/v/{token}", get().to(view::show))
         .route("/internal/campaigns/{id}", put().to(internal::put_campaign))
         .service(
@@ -56,7 +63,8 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
 #[derive(OpenApi)]
 #[openapi(
     paths(messages::list, messages::create, messages::show, messages::retry, senders::list,
-        senders::create, senders::show, senders::update, senders::delete, senders::test),
+        senders::create, senders::show, senders::update, senders::delete, senders::test, domains::list, domains::create,
+        domains::show, domains::delete, domains::rotate, domains::check),
     tags((name = "notifications", description = "Messages and how they went"))
 )]
 struct Document;

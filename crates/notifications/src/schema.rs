@@ -96,6 +96,33 @@ diesel::table! {
 }
 
 diesel::table! {
+    domains (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        signing -> Text,
+        checked -> Jsonb,
+        checked_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        keys_changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    domain_keys (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        domain_id -> Uuid,
+        selector -> Text,
+        algorithm -> Text,
+        active -> Bool,
+        private_key -> Bytea,
+        record -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     suppressed_addresses (workspace_id, address) {
         workspace_id -> Uuid,
         address -> Text,

@@ -24,6 +24,8 @@ pub struct Settings {
     pub(crate) link_keys: Keyring,
     /// Seals passwords and keys that the database keeps.
     pub(crate) vault: Vault,
+    /// Asked about the records of sending domains; else the system's name servers.
+    pub(crate) dns_server: Option<std::net::SocketAddr>,
     pub(crate) sending: Sending,
     /// The sender of transactional mail that names none.
     pub(crate) from: EmailAddress,
@@ -44,6 +46,7 @@ impl Settings {
             public_url: read.url("CLARION_PUBLIC_URL"),
             link_keys,
             vault,
+            dns_server: read.optional("DNS_SERVER"),
             sending: sending(read),
             from: read.or("MAIL_FROM", default_from()),
         }
@@ -135,6 +138,7 @@ mod tests {
             .with("SMTP_RETRY_SCALE", "2")
             .with("LEDGER_LEASE_SECONDS", "1")
             .with("SMTP_TIMEOUT_SECONDS", "0")
+            .with("DNS_SERVER", "nowhere")
             .with("MAIL_FROM", "nobody");
         let mut read = source.reader();
         let settings = Settings::read(&mut read);
@@ -148,6 +152,7 @@ mod tests {
             "SMTP_RETRY_SCALE",
             "LEDGER_LEASE_SECONDS",
             "SMTP_TIMEOUT_SECONDS",
+            "DNS_SERVER",
             "MAIL_FROM",
         ] {
             assert!(text.contains(key), "{key} in {text}");

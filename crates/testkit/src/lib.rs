@@ -4,6 +4,7 @@
 mod app;
 mod client;
 mod database;
+mod dns;
 mod identity;
 mod peers;
 mod servers;
@@ -11,6 +12,7 @@ mod servers;
 pub use app::{Setup, TestService};
 pub use client::{Client, Request, Response};
 pub use database::Database;
+pub use dns::Zone;
 pub use identity::Issuer;
 pub use peers::StubPeer;
 pub use servers::Servers;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use common::dto::audience::{AudienceCount, Gap};
+use common::dto::standing::DomainStanding;
 use content::Compiled;
 use serde::Serialize;
 
@@ -182,15 +183,24 @@ pub(crate) fn schedule(campaign: &Campaign, now: DateTime<Utc>) -> Option<Check>
 }
 
 /// Whether receivers can tell that the mail is genuine.
-pub(crate) fn domain(campaign: &Campaign, required: bool) -> Option<Check> {
-    let domain = campaign.draft.from.as_ref()?.email.domain();
-    let detail =
-        format!("{domain} is not an authenticated sending domain: mails are not DKIM-signed");
-    Some(if required {
-        Check::error("domain", detail)
-    } else {
-        Check::warning("domain", detail)
-    })
+pub(crate) fn domain(domain: &str, standing: &DomainStanding, required: bool) -> Check {
+    let detail = match standing {
+        DomainStanding {
+            authenticated: true,
+            ..
+        } => return Check::ok("domain", format!("{domain} is authenticated")),
+        DomainStanding { known: false, .. } => {
+            format!("{domain} is not an authenticated sending domain: mails are not DKIM-signed")
+        }
+        DomainStanding { lacking, .. } => {
+            let lacking = lacking.join(", ");
+            format!("{domain} is not authenticated: no good record was seen at {lacking}")
+        }
+    };
+    match required {
+        true => Check::error("domain", detail),
+        false => Check::warning("domain", detail),
+    }
 }
 
 #[cfg(test)]
@@ -235,6 +245,20 @@ mod tests {
     fn an_empty_draft_names_everything_that_is_missing() {
         let empty = Campaign::new(WorkspaceId::new(), Draft::default(), Utc::now());
         assert_eq!(errors(&content(&empty).0), ["sender", "subject", "content"]);
+    }
+
+    #[test]
+    fn a_domain_without_good_records_names_them() {
+        let mut standing = DomainStanding::default();
+        let check = domain("x.example", &standing, false);
+        assert_eq!(check.level, Level::Warning);
+        standing.known = true;
+        standing.lacking = vec!["_dmarc.x.example".into()];
+        let check = domain("x.example", &standing, true);
+        assert_eq!(check.level, Level::Error);
+        assert!(check.detail.ends_with("at _dmarc.x.example"), "{check:?}");
+        standing.authenticated = true;
+        assert_eq!(domain("x.example", &standing, true).level, Level::Ok);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use campaigns::Campaigns;
 use common::auth::{Role, Service};
 use common::dto::audience::{AudienceCount, AudiencePage, AudiencePageQuery, Recipient, Standing};
+use common::dto::standing::DomainStanding;
 use common::{CampaignId, LeadId};
 use serde_json::{Value, json};
 use testkit::{Client, Setup, TestService};
@@ -72,6 +73,11 @@ impl Stage {
         }
         Mock::given(method("PUT"))
             .respond_with(fine(Value::Null))
+            .with_priority(100)
+            .mount(server)
+            .await;
+        Mock::given(path_regex("^/internal/domains/"))
+            .respond_with(fine(json!(DomainStanding::default())))
             .with_priority(100)
             .mount(server)
             .await;

@@ -4,3 +4,4 @@ pub mod access;
 pub mod audience;
 pub mod dispatch;
 pub mod report;
+pub mod standing;

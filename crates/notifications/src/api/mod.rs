@@ -1,5 +1,6 @@
 //! What can be asked over HTTP.
 
+pub(crate) mod domains;
 pub(crate) mod internal;
 pub(crate) mod messages;
 pub(crate) mod senders;

@@ -97,7 +97,7 @@ impl Feeder {
             ledger,
             hand,
             dispatcher,
-            letters: Letters::default(),
+            letters: Letters::new(delivery.vault.clone()),
         }
     }
 

@@ -15,6 +15,8 @@ use uuid::Uuid;
 use super::lane::Ready;
 use super::links::{Links, Personal};
 use super::outlets::Route;
+use super::signing::Signing;
+use crate::sealing::Vault;
 use crate::store::claims::{Claimed, Kind};
 use crate::store::{people, snapshots};
 use mail::mime::{self, Bulk, Mail, Unsubscribe};
@@ -45,6 +47,7 @@ pub(crate) struct Letter {
     list_id: String,
     shown_again: bool,
     route: Arc<Route>,
+    signing: Signing,
 }
 
 impl Letter {
@@ -71,10 +74,22 @@ impl Letter {
                 domain,
             }),
             shown_again: compiled.variables().contains_key("view_url"),
+            signing: Signing::default(),
             workspace_name,
             compiled,
             snapshot,
         })
+    }
+
+    /// Looks whether other keys sign now; most often it was looked a moment ago.
+    async fn refresh(&self, db: &Db, vault: &Vault) -> Result<(), LoadError> {
+        if !self.signing.is_due() {
+            return Ok(());
+        }
+        let domain = mime::ascii_domain(&self.snapshot.from.email);
+        self.signing
+            .refresh(db, vault, self.snapshot.workspace_id, domain)
+            .await
     }
 
     /// The message as it is read in a browser: nothing in it is counted.
@@ -143,7 +158,7 @@ impl Letter {
             attempts: message.attempts,
             address: message.address.clone(),
             envelope,
-            content: mime::build(&mail),
+            content: self.signing.sign(mime::build(&mail), now),
             shown_again: self.shown_again,
             route: Arc::clone(&self.route),
         })
@@ -172,21 +187,36 @@ pub(super) type Found = Result<Arc<Letter>, Arc<str>>;
 type Key = (WorkspaceId, Uuid, Option<CampaignId>);
 
 /// The contents of the campaigns in work, the least recently used forgotten first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Letters {
+    vault: Vault,
     kept: HashMap<Key, (Found, u64)>,
     uses: u64,
 }
 
 impl Letters {
+    pub(super) fn new(vault: Vault) -> Self {
+        Self {
+            vault,
+            kept: HashMap::new(),
+            uses: 0,
+        }
+    }
+
     pub(super) async fn of(&mut self, db: &Db, message: &Claimed) -> Result<Found, LoadError> {
         let key = (message.workspace(), message.snapshot_id, message.campaign());
         self.uses += 1;
         if let Some((found, used)) = self.kept.get_mut(&key) {
             *used = self.uses;
+            if let Ok(letter) = found {
+                letter.refresh(db, &self.vault).await?;
+            }
             return Ok(found.clone());
         }
         let found = load(db, key).await?;
+        if let Ok(letter) = &found {
+            letter.refresh(db, &self.vault).await?;
+        }
         if self.kept.len() >= KEPT {
             let oldest = self
                 .kept

@@ -16,6 +16,7 @@ mod outlet;
 mod outlets;
 mod rates;
 mod recovery;
+mod signing;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::sealing::Vault;
 use crate::store::partitions::Partitions;
 use mail::smtp::{SmtpServer, Timeouts};
 
@@ -62,6 +64,7 @@ pub(crate) struct Delivery {
     pub(crate) clock: Clock,
     pub(crate) sending: Sending,
     pub(crate) links: Links,
+    pub(crate) vault: Vault,
     pub(crate) meters: Meters,
     pub(crate) outlets: Arc<Outlets>,
     pub(crate) partitions: Arc<Partitions>,

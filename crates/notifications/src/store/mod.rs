@@ -3,6 +3,7 @@
 pub(crate) mod bundles;
 pub(crate) mod campaigns;
 pub(crate) mod claims;
+pub(crate) mod domains;
 pub(crate) mod handover;
 pub(crate) mod holds;
 pub(crate) mod messages;

@@ -1,0 +1,2 @@
+DROP TABLE domain_keys;
+DROP TABLE domains;
