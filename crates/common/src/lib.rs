@@ -8,6 +8,7 @@ pub mod error;
 pub mod events;
 pub mod ids;
 pub mod page;
+pub mod return_path;
 pub mod token;
 pub mod values;
 

@@ -63,9 +63,20 @@ impl Keyring {
         self
     }
 
+    /// The key that signs.
+    pub(crate) fn first(&self) -> Option<&(u8, Secret)> {
+        self.0.first()
+    }
+
+    /// The keys that have this number; there may be two by chance.
+    pub(crate) fn numbered(&self, number: u8) -> impl Iterator<Item = &Secret> {
+        let has_it = move |(of_key, _): &&(u8, Secret)| *of_key == number;
+        self.0.iter().filter(has_it).map(|(_, secret)| secret)
+    }
+
     /// Signs `token` for one purpose.
     pub fn seal(&self, purpose: Purpose, token: &MailToken) -> String {
-        let Some((number, secret)) = self.0.first() else {
+        let Some((number, secret)) = self.first() else {
             return String::new();
         };
         let mut bytes = Vec::with_capacity(FIXED_LEN + token.url.len() + TAG_LEN);
@@ -92,10 +103,8 @@ impl Keyring {
             .ok_or(BadToken)?;
         let (payload, tag) = bytes.split_at(split);
         let genuine = self
-            .0
-            .iter()
-            .filter(|(number, _)| *number == payload[0])
-            .any(|(_, secret)| mac(secret, payload).verify_truncated_left(tag).is_ok());
+            .numbered(payload[0])
+            .any(|secret| mac(secret, payload).verify_truncated_left(tag).is_ok());
         if !genuine || payload[1] != purpose as u8 {
             return Err(BadToken);
         }
@@ -127,7 +136,7 @@ fn key_number(secret: &Secret) -> u8 {
     Sha256::digest(secret.expose().as_bytes())[0]
 }
 
-fn mac(secret: &Secret, bytes: &[u8]) -> Hmac<Sha256> {
+pub(crate) fn mac(secret: &Secret, bytes: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
         .expect("HMAC takes a key of any length");
     mac.update(bytes);
