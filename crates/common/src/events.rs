@@ -128,9 +128,18 @@ events! {
     }
     /// The campaign is held no more.
     CampaignReleased = "campaign.released" of campaign_id { campaign_id: CampaignId }
-    /// A server said that this address does not exist.
+    /// Mail to this address does not arrive: a server said that it does not exist, or it bounced too
+    /// often. `message_id` is absent when the mail cannot be named.
     AddressBounced = "address.bounced" of address {
-        address: String, lead_id: Option<LeadId>, message_id: MessageId, reply: String
+        address: String, lead_id: Option<LeadId>, message_id: Option<MessageId>, reply: String
+    }
+    /// The person behind this address called a mail spam.
+    AddressComplained = "address.complained" of address {
+        address: String,
+        lead_id: Option<LeadId>,
+        campaign_id: Option<CampaignId>,
+        message_id: Option<MessageId>,
+        at: DateTime<Utc>,
     }
 
     /// People opened or clicked; machines are not in it. One event per committed batch and workspace.

@@ -1,17 +1,21 @@
-//! Events in: bounces suppress, human opens and clicks are counted.
+//! Events in: bounces and complaints suppress, human opens and clicks are counted.
 
 use std::sync::Arc;
 
 use chassis::Host;
 use chassis::client::Peer;
 use chassis::feed::{Consumer, payload};
-use common::events::{AddressBounced, EngagementRecorded, Envelope, Event as _, MessagesSettled};
+use chrono::{DateTime, Utc};
+use common::events::{
+    AddressBounced, AddressComplained, EngagementRecorded, Envelope, Event as _, MessagesSettled,
+};
 use common::values::EmailAddress;
 use diesel::{PgConnection, QueryResult};
 
 use crate::store::{leads, suppressions};
 
-/// Follows notifications: an address that does not exist is not written to again.
+/// Follows notifications: an address that does not exist, or whose owner called a mail spam, is not
+/// written to again.
 pub(crate) fn bounces(host: &Host, notifications: Arc<Peer>) -> Consumer {
     let clock = host.clock.clone();
     Consumer::new(host, notifications, move |conn, event| {
@@ -20,17 +24,15 @@ pub(crate) fn bounces(host: &Host, notifications: Arc<Peer>) -> Consumer {
     .passing_over(&[MessagesSettled::KIND])
 }
 
-fn bounced(
-    conn: &mut PgConnection,
-    event: &Envelope,
-    now: chrono::DateTime<chrono::Utc>,
-) -> QueryResult<()> {
-    let Some(bounce) = payload::<AddressBounced>(event) else {
+fn bounced(conn: &mut PgConnection, event: &Envelope, now: DateTime<Utc>) -> QueryResult<()> {
+    let bounce = payload::<AddressBounced>(event).map(|told| (told.address, "hard_bounce"));
+    let complaint = payload::<AddressComplained>(event).map(|told| (told.address, "complaint"));
+    let Some((address, reason)) = bounce.or(complaint) else {
         return Ok(());
     };
-    match EmailAddress::parse(&bounce.address) {
+    match EmailAddress::parse(&address) {
         Ok(address) => {
-            suppressions::add(conn, event.workspaceid, &address, "hard_bounce", now)?;
+            suppressions::add(conn, event.workspaceid, &address, reason, now)?;
         }
         Err(why) => {
             tracing::warn!(event.id = %event.id, %why, "a bounce of what is no address passed over");

@@ -1,5 +1,7 @@
 use common::auth::Service;
-use common::events::{AddressBounced, Engagement, EngagementKind, EngagementRecorded};
+use common::events::{
+    AddressBounced, AddressComplained, Engagement, EngagementKind, EngagementRecorded,
+};
 use common::{LeadId, MessageId};
 use serde_json::json;
 use testkit::eventually;
@@ -13,7 +15,7 @@ async fn an_address_that_bounced_is_suppressed() {
     let bounce = |address: &str| AddressBounced {
         address: address.into(),
         lead_id: None,
-        message_id: MessageId::new(),
+        message_id: Some(MessageId::new()),
         reply: "550 5.1.1 no such user".into(),
     };
     let peer = app.peer(Service::Notifications);
@@ -23,6 +25,28 @@ async fn an_address_that_bounced_is_suppressed() {
     eventually("the address is suppressed", || async {
         let page = get(&app, "/api/v1/suppressions").await;
         fields(&page, "reason") == ["hard_bounce"]
+    })
+    .await;
+    assert_eq!(app.events(), ["suppression.added"]);
+}
+
+#[actix_web::test]
+async fn an_address_that_complained_is_suppressed_for_that() {
+    let app = start().await;
+    let complaint = |address: &str| AddressComplained {
+        address: address.into(),
+        lead_id: None,
+        campaign_id: None,
+        message_id: None,
+        at: app.clock.now(),
+    };
+    let peer = app.peer(Service::Notifications);
+    peer.tell(app.workspace, &complaint("not an address"));
+    peer.tell(app.workspace, &complaint("Angry@example.com"));
+    peer.tell(app.workspace, &complaint("angry@example.com"));
+    eventually("the address is suppressed", || async {
+        let page = get(&app, "/api/v1/suppressions").await;
+        fields(&page, "reason") == ["complaint"]
     })
     .await;
     assert_eq!(app.events(), ["suppression.added"]);

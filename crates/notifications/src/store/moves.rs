@@ -284,7 +284,7 @@ fn tell_bounced(conn: &mut PgConnection, done: &[&Move]) -> QueryResult<()> {
         let event = AddressBounced {
             address: address.clone(),
             lead_id: step.of.lead_id.map(Into::into),
-            message_id: step.of.id.into(),
+            message_id: Some(step.of.id.into()),
             reply: step.reply.clone().unwrap_or_default(),
         };
         chassis::outbox::push(conn, step.of.workspace_id.into(), &event)?;
