@@ -94,6 +94,8 @@ ids! {
     MessageId,
     /// An SMTP server with its limits.
     SenderId,
+    /// A URL that a mail provider tells bounces to.
+    HookId,
     /// A domain that mails are sent from.
     DomainId,
     /// One recorded fact in analytics.

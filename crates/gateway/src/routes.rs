@@ -140,6 +140,7 @@ pub(crate) const TABLE: &[Route] = {
         route("/api/v1/senders", Notifications, Needed),
         route("/api/v1/domains", Notifications, Needed),
         route("/api/v1/webhooks", Notifications, Needed),
+        route("/api/v1/hooks", Notifications, Needed),
         route("/v", Notifications, Open),
         route("/hooks", Notifications, Own),
         route("/api/v1/analytics", Analytics, Needed).bodies_up_to(16 * MIB),

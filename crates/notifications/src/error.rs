@@ -33,6 +33,14 @@ pub enum Error {
     NoDomain(DomainId),
     #[error("this workspace has this domain already")]
     DomainTaken,
+    #[error("this hook does not exist")]
+    NoHook,
+    #[error("this is not signed by the provider, or too long ago")]
+    HookForged,
+    #[error("the hook's secret cannot be read with the data keys in use: make a new hook")]
+    HookSealed,
+    #[error("something went wrong on our side")]
+    NoRandomness,
     #[error(transparent)]
     Auth(#[from] AuthError),
     #[error(transparent)]
@@ -58,6 +66,10 @@ impl Fault for Error {
             Self::SenderSealed => (StatusCode::CONFLICT, "sender_password_unreadable"),
             Self::NoDomain(_) => (StatusCode::NOT_FOUND, "domain_not_found"),
             Self::DomainTaken => (StatusCode::CONFLICT, "domain_taken"),
+            Self::NoHook => (StatusCode::NOT_FOUND, "hook_not_found"),
+            Self::HookForged => (StatusCode::FORBIDDEN, "hook_signature_invalid"),
+            Self::HookSealed => (StatusCode::SERVICE_UNAVAILABLE, "hook_secret_unreadable"),
+            Self::NoRandomness => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::Auth(denied) => auth_kind(denied),
             Self::Invalid(invalid) => invalid.kind(),
             Self::Unavailable(away) => away.kind(),

@@ -6,6 +6,7 @@ mod consumers;
 mod delivery;
 mod domain;
 mod error;
+mod inbound;
 pub mod measure;
 mod resolver;
 mod routes;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use delivery::{Delivery, Links, Meters, Outlets, Rates, Sending, Wake};
 pub use error::Error;
 use resolver::Dns;
+use inbound::{Desk, Listener};
 use sealing::Vault;
 pub use settings::Settings;
 use store::partitions::Partitions;
@@ -56,6 +58,7 @@ pub(crate) struct AppState {
     from: EmailAddress,
     partitions: Arc<Partitions>,
     wake: Arc<Wake>,
+    inbound: inbound::Meters,
 }
 
 impl chassis::Service for Notifications {
@@ -84,7 +87,8 @@ impl chassis::Service for Notifications {
         let state = AppState {
             db: host.db.clone(),
             clock: host.clock.clone(),
-            links: Links::new(settings.link_keys, &settings.public_url),
+            links: Links::new(settings.link_keys, &settings.public_url)
+                .and_return_paths(settings.bounce_domain.as_ref()),
             vault: settings.vault,
             dns: Dns::new(settings.dns_server, &settings.public_url)?,
             sending: settings.sending,
@@ -92,6 +96,7 @@ impl chassis::Service for Notifications {
             from: settings.from,
             partitions: Arc::default(),
             wake: Arc::default(),
+            inbound: inbound::Meters::new(&host.metrics),
         };
         let delivery = Delivery {
             db: state.db.clone(),
@@ -105,6 +110,17 @@ impl chassis::Service for Notifications {
             wake: Arc::clone(&state.wake),
         };
         starting.spawn("delivery", delivery.run(host.stop.clone()));
+        if let (Some(address), Some(domain)) = (settings.bounce_smtp_addr, &settings.bounce_domain)
+        {
+            let desk = Desk {
+                db: state.db.clone(),
+                clock: state.clock.clone(),
+                links: state.links.clone(),
+                meters: state.inbound.clone(),
+            };
+            let listener = Listener::bind(address, domain, desk).await?;
+            starting.spawn("bounces", listener.run(host.stop.clone()));
+        }
         let clock = host.clock.clone();
         let leads = Consumer::new(
             &host,

@@ -1,14 +1,19 @@
 //! Every path of this service.
 
-use actix_web::web::{Data, JsonConfig, ServiceConfig, delete, get, patch, post, put, resource};
+use actix_web::web::{
+    Data, JsonConfig, PayloadConfig, ServiceConfig, delete, get, patch, post, put, resource,
+};
 use chassis::InvalidInput;
 use utoipa::OpenApi;
 
-use crate::api::{domains, internal, messages, senders, view};
+use crate::api::{domains, hooks, internal, messages, receive, senders, view};
 use crate::{AppState, Error};
 
 /// A page of recipients with their variables may be large; only services can send it.
 const MAX_PAGE: usize = 32 << 20;
+
+/// Providers tell a few hundred events at a time; the gateway lets no more through.
+const MAX_TOLD: usize = 2 << 20;
 
 pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
     let pages = JsonConfig::default()
@@ -32,6 +37,14 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
         .route("/api/v1/domains/{id}/rotate", post().to(domains::rotate))
         .route("/api/v1/domains/{id}/check", post().to(domains::check))
         .route("/internal/domains/{name}", get().to(domains::standing))
+        .route("/api/v1/hooks", get().to(hooks::list))
+        .route("/api/v1/hooks", post().to(hooks::create))
+        .route("/api/v1/hooks/{id}", delete().to(hooks::delete))
+        .service(
+            resource("/hooks/{provider}/{token}")
+                .app_data(PayloadConfig::new(MAX_TOLD))
+                .route(post().to(receive::receive)),
+        )
         .route("/v/{token}", get().to(view::show))
         .route("/internal/campaigns/{id}", put().to(internal::put_campaign))
         .service(
@@ -64,7 +77,8 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
 #[openapi(
     paths(messages::list, messages::create, messages::show, messages::retry, senders::list,
         senders::create, senders::show, senders::update, senders::delete, senders::test, domains::list, domains::create,
-        domains::show, domains::delete, domains::rotate, domains::check),
+        domains::show, domains::delete, domains::rotate, domains::check, hooks::list, hooks::create,
+        hooks::delete, receive::receive),
     tags((name = "notifications", description = "Messages and how they went"))
 )]
 struct Document;

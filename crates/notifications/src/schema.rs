@@ -123,6 +123,42 @@ diesel::table! {
 }
 
 diesel::table! {
+    feedback (workspace_id, address, reference, class) {
+        workspace_id -> Uuid,
+        address -> Text,
+        reference -> Text,
+        class -> Text,
+        message_id -> Nullable<Uuid>,
+        source -> Text,
+        status -> Nullable<Text>,
+        diagnostic -> Nullable<Text>,
+        reason -> Text,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    soft_bounces (workspace_id, address) {
+        workspace_id -> Uuid,
+        address -> Text,
+        score -> Float8,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    inbound_hooks (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        provider -> Text,
+        token_hash -> Bytea,
+        secret -> Nullable<Bytea>,
+        created_at -> Timestamptz,
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     suppressed_addresses (workspace_id, address) {
         workspace_id -> Uuid,
         address -> Text,

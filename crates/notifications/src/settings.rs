@@ -1,5 +1,6 @@
 //! What this service needs to know.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use chassis::Service as _;
@@ -11,6 +12,7 @@ use url::Url;
 
 use crate::Notifications;
 use crate::delivery::Sending;
+use crate::inbound::BounceDomain;
 use crate::sealing::Vault;
 use mail::smtp::Timeouts;
 
@@ -29,6 +31,10 @@ pub struct Settings {
     pub(crate) sending: Sending,
     /// The sender of transactional mail that names none.
     pub(crate) from: EmailAddress,
+    /// Where return paths are; absent: what cannot be delivered goes back to the sender.
+    pub(crate) bounce_domain: Option<BounceDomain>,
+    /// Where what comes back is taken in by SMTP; absent: nowhere.
+    pub(crate) bounce_smtp_addr: Option<SocketAddr>,
 }
 
 impl Settings {
@@ -40,6 +46,11 @@ impl Settings {
         if let Some(old) = read.optional_secret("CLARION_LINK_SECRET_OLD") {
             link_keys = link_keys.and_accept(old);
         }
+        let bounce_domain = read.optional("BOUNCE_DOMAIN");
+        let bounce_smtp_addr = read.optional("BOUNCE_SMTP_ADDR");
+        if bounce_smtp_addr.is_some() && bounce_domain.is_none() {
+            read.refuse("BOUNCE_SMTP_ADDR", "needs BOUNCE_DOMAIN");
+        }
         Self {
             base,
             leads_url: read.url("LEADS_URL"),
@@ -49,6 +60,8 @@ impl Settings {
             dns_server: read.optional("DNS_SERVER"),
             sending: sending(read),
             from: read.or("MAIL_FROM", default_from()),
+            bounce_domain,
+            bounce_smtp_addr,
         }
     }
 }
@@ -139,12 +152,14 @@ mod tests {
             .with("LEDGER_LEASE_SECONDS", "1")
             .with("SMTP_TIMEOUT_SECONDS", "0")
             .with("DNS_SERVER", "nowhere")
+            .with("BOUNCE_DOMAIN", "no domain")
+            .with("BOUNCE_SMTP_ADDR", "25")
             .with("MAIL_FROM", "nobody");
         let mut read = source.reader();
         let settings = Settings::read(&mut read);
         let text = read
             .finish(settings)
-            .expect_err("six keys are bad")
+            .expect_err("eight keys are bad")
             .to_string();
         for key in [
             "SMTP_URL",
@@ -154,9 +169,20 @@ mod tests {
             "SMTP_TIMEOUT_SECONDS",
             "DNS_SERVER",
             "MAIL_FROM",
+            "BOUNCE_DOMAIN",
+            "BOUNCE_SMTP_ADDR",
         ] {
             assert!(text.contains(key), "{key} in {text}");
         }
         assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_listener_without_a_domain_is_refused() {
+        let source = usual().with("BOUNCE_SMTP_ADDR", "127.0.0.1:0");
+        let mut read = source.reader();
+        let settings = Settings::read(&mut read);
+        let refused = read.finish(settings).expect_err("it would take nothing in");
+        assert!(refused.to_string().contains("needs BOUNCE_DOMAIN"));
     }
 }

@@ -18,9 +18,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::check;
+use super::feedback::FeedbackView;
 use crate::domain::state::State;
 use crate::store::campaigns;
 use crate::store::claims::Kind;
+use crate::store::feedback;
 use crate::store::handover::{self, Single};
 use crate::store::messages::{self, Filter, Message, Place};
 use crate::store::snapshots;
@@ -121,12 +123,22 @@ pub(crate) async fn list(
     )))
 }
 
+/// One message with what came back about it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = notifications::MessageDetail)]
+pub(crate) struct MessageDetail {
+    #[serde(flatten)]
+    message: MessageView,
+    /// What was told after it was handed over, oldest first. It does not change the outcome.
+    feedback: Vec<FeedbackView>,
+}
+
 /// `GET /api/v1/messages/{id}`
 #[utoipa::path(
     get, path = "/api/v1/messages/{id}", tag = "notifications", operation_id = "notifications_messages_show",
     params(("id" = uuid::Uuid, Path, description = "The message")),
     responses(
-        (status = 200, description = "The message", body = MessageView),
+        (status = 200, description = "The message", body = MessageDetail),
         (status = 404, description = "There is no such message", body = common::Problem),
     )
 )]
@@ -135,14 +147,21 @@ pub(crate) async fn show(
     state: Data<AppState>,
     caller: Caller,
     id: Path<MessageId>,
-) -> Result<web::Json<MessageView>, Error> {
+) -> Result<web::Json<MessageDetail>, Error> {
     caller.require(Scope::MessagesRead)?;
     let id = id.into_inner();
-    let message = state
+    let (message, feedback) = state
         .db
-        .run(move |conn| messages::find(conn, caller.workspace, id)?.ok_or(Error::NoMessage(id)))
+        .run(move |conn| {
+            let message =
+                messages::find(conn, caller.workspace, id)?.ok_or(Error::NoMessage(id))?;
+            Ok::<_, Error>((message, feedback::of_message(conn, caller.workspace, id)?))
+        })
         .await?;
-    Ok(web::Json(message.into()))
+    Ok(web::Json(MessageDetail {
+        message: message.into(),
+        feedback: feedback.into_iter().map(FeedbackView::from).collect(),
+    }))
 }
 
 /// A transactional message.

@@ -1,8 +1,11 @@
 //! What can be asked over HTTP.
 
 pub(crate) mod domains;
+mod feedback;
+pub(crate) mod hooks;
 pub(crate) mod internal;
 pub(crate) mod messages;
+pub(crate) mod receive;
 pub(crate) mod senders;
 pub(crate) mod view;
 mod write_sender;

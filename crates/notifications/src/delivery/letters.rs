@@ -123,9 +123,10 @@ impl Letter {
     ) -> Result<Ready, String> {
         let to =
             EmailAddress::parse(&message.address).map_err(|why| format!("the address {why}"))?;
-        let envelope =
-            Envelope::new(&self.snapshot.from.email, &to).map_err(|error| error.to_string())?;
         let token = Links::token(message, now);
+        let sender = links.return_path(&token);
+        let sender = sender.as_ref().unwrap_or(&self.snapshot.from.email);
+        let envelope = Envelope::new(sender, &to).map_err(|error| error.to_string())?;
         let personal = links.personal(&token);
         let context = self.context(message, &personal);
         let mut rewrite = |url: &str, index: usize| Some(links.click(&token, url, index));
@@ -243,6 +244,7 @@ pub(crate) enum LoadError {
 async fn load(db: &Db, (workspace, snapshot, campaign): Key) -> Result<Found, LoadError> {
     db.run(move |conn| {
         let name = people::workspace_name(conn, workspace)?;
+        people::know_workspace(conn, workspace)?;
         let Some(snapshot) = snapshots::find(conn, workspace, snapshot)? else {
             return Ok(Err("its content is gone".into()));
         };

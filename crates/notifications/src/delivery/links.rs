@@ -1,15 +1,20 @@
 //! The personal links of a mail.
 
 use chrono::{DateTime, Utc};
+use common::return_path::ReturnPath;
 use common::token::{BadToken, Keyring, MailToken, Purpose};
+use common::values::EmailAddress;
 use url::Url;
 
-/// Makes and reads the tokens of mails.
+use crate::inbound::BounceDomain;
+
+/// Makes and reads the tokens of mails, return paths among them.
 #[derive(Clone, Debug)]
 pub(crate) struct Links {
     keys: Keyring,
     /// Without a slash at the end.
     public: String,
+    bounce_domain: Option<String>,
 }
 
 /// Where a person's links of one mail go.
@@ -26,7 +31,53 @@ impl Links {
         Self {
             keys,
             public: public.as_str().trim_end_matches('/').to_owned(),
+            bounce_domain: None,
         }
+    }
+
+    /// The same, with return paths in this domain.
+    pub(crate) fn and_return_paths(mut self, domain: Option<&BounceDomain>) -> Self {
+        self.bounce_domain = domain.map(|domain| domain.as_str().to_owned());
+        self
+    }
+
+    /// Where what cannot be delivered comes back to; none when that is the sender.
+    pub(crate) fn return_path(&self, token: &MailToken) -> Option<EmailAddress> {
+        let (domain, at) = (self.bounce_domain.as_deref()?, token.issued_at);
+        let local = self
+            .keys
+            .return_path(token.workspace_id, token.message_id, at);
+        let address = EmailAddress::parse(&format!("{local}@{domain}"));
+        Some(address.expect("a token beside a domain that was looked at"))
+    }
+
+    /// Reads an address that `return_path` made not too long ago.
+    pub(crate) fn open_return_path(
+        &self,
+        address: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ReturnPath, BadToken> {
+        let (local, domain) = address.rsplit_once('@').ok_or(BadToken)?;
+        match &self.bounce_domain {
+            Some(ours) if domain.eq_ignore_ascii_case(ours) => {
+                self.keys.read_return_path(local, now)
+            }
+            _ => Err(BadToken),
+        }
+    }
+
+    pub(crate) fn is_bounce_domain(&self, domain: &str) -> bool {
+        let ours = self.bounce_domain.as_deref();
+        ours.is_some_and(|ours| domain.eq_ignore_ascii_case(ours))
+    }
+
+    /// The first return path of ours that a mail tells of, wherever in it that is.
+    pub(crate) fn find_return_path(&self, mail: &[u8], now: DateTime<Utc>) -> Option<ReturnPath> {
+        let text = String::from_utf8_lossy(mail);
+        let part_of_one = |c: char| c.is_ascii_alphanumeric() || "-.@".contains(c);
+        text.split(|c| !part_of_one(c))
+            .filter(|word| word.contains('@'))
+            .find_map(|word| self.open_return_path(word, now).ok())
     }
 
     /// The token that all links of a message are made from.
@@ -68,6 +119,11 @@ impl Links {
             self.public,
             self.keys.seal(Purpose::Click, &token)
         )
+    }
+
+    /// Where a mail provider tells what became of mails.
+    pub(crate) fn hook(&self, provider: &str, token: &str) -> String {
+        format!("{}/hooks/{provider}/{token}", self.public)
     }
 
     pub(crate) fn open_view(&self, text: &str) -> Result<MailToken, BadToken> {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::bundles;
 use super::campaigns::{self, Tally};
+use super::feedback;
 use crate::domain::state::State;
 use crate::schema::{messages, suppressed_addresses, withdrawn_leads, workspaces};
 
@@ -87,6 +88,12 @@ pub(crate) fn erase(
     let theirs = messages::table
         .filter(messages::workspace_id.eq(workspace.0))
         .filter(messages::lead_id.eq(lead.0));
+    let addresses: Vec<String> = theirs.select(messages::address).distinct().load(conn)?;
+    let addresses: Vec<_> = addresses
+        .iter()
+        .map(|address| address.to_lowercase())
+        .collect();
+    feedback::erase(conn, workspace, &addresses)?;
     diesel::update(theirs)
         .set((
             messages::address.eq(ERASED),
@@ -150,6 +157,18 @@ pub(crate) fn name_workspace(
         .on_conflict(workspaces::workspace_id)
         .do_update()
         .set(workspaces::name.eq(excluded(workspaces::name)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Makes sure that a workspace that sends can be found by what comes back, told of or not.
+pub(crate) fn know_workspace(conn: &mut PgConnection, workspace: WorkspaceId) -> QueryResult<()> {
+    diesel::insert_into(workspaces::table)
+        .values((
+            workspaces::workspace_id.eq(workspace.0),
+            workspaces::name.eq(""),
+        ))
+        .on_conflict_do_nothing()
         .execute(conn)?;
     Ok(())
 }

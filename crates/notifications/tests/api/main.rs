@@ -2,6 +2,8 @@
 
 mod domains;
 mod failures;
+mod hooks;
+mod inbound;
 mod kill;
 mod leases;
 mod main_path;
