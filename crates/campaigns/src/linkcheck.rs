@@ -1,8 +1,9 @@
 //! Whether the links of a mail lead anywhere.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use chassis::outbound::is_public;
 use futures::StreamExt;
 use url::Url;
 
@@ -83,64 +84,5 @@ async fn fetch(url: Url, host: &str, addresses: &[SocketAddr]) -> Option<String>
         }
         Ok(_) => None,
         Err(_) => Some("does not answer".into()),
-    }
-}
-
-/// Whether an address is out in the Internet: not loopback, private, link-local, shared,
-/// multicast or reserved (RFC 6890).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            !(v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_multicast()
-                || v4.is_documentation()
-                || a == 0
-                || a >= 240
-                || (a == 100 && (64..128).contains(&b))
-                || (a == 198 && (18..20).contains(&b))
-                || (a == 192 && b == 0 && v4.octets()[2] == 0))
-        }
-        IpAddr::V6(v6) => {
-            let first = v6.segments()[0];
-            match v6.to_ipv4() {
-                Some(v4) => is_public(v4.into()),
-                None => {
-                    (0x2000..0x4000).contains(&first)
-                        && first != 0x2002
-                        && v6.segments()[..2] != [0x2001, 0]
-                }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn private_addresses_are_not_public() {
-        for text in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "169.254.169.254",
-            "192.168.0.1",
-            "0.0.0.0",
-            "100.64.0.1",
-            "::1",
-            "::ffff:127.0.0.1",
-            "fd00::1",
-            "fe80::1",
-            "2002:7f00:1::",
-            "224.0.0.1",
-        ] {
-            assert!(!is_public(text.parse().expect("an address")), "{text}");
-        }
-        for text in ["8.8.8.8", "2606:4700::1111"] {
-            assert!(is_public(text.parse().expect("an address")), "{text}");
-        }
     }
 }

@@ -16,6 +16,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod metrics;
 pub mod migrate;
+pub mod outbound;
 pub mod outbox;
 pub mod process;
 pub mod redis;
