@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::web;
+use chrono::{DateTime, Utc};
 use common::auth::Service;
 use common::events::{Envelope, FeedPage, Positioned};
 use diesel::prelude::*;
@@ -19,7 +20,7 @@ use crate::host::Host;
 use crate::http::Query;
 use crate::metrics::Metrics;
 use crate::schema::feed_positions;
-use crate::{Db, Fault, outbox, respond_with_problem};
+use crate::{Clock, Db, Fault, outbox, respond_with_problem};
 
 /// Most events in one page of a feed.
 const PAGE: i64 = 500;
@@ -89,16 +90,29 @@ pub async fn events(
     let pass_over = pass_over.unwrap_or_default();
     let page = host
         .db
-        .run(move |conn| {
-            outbox::acknowledge(conn, caller.as_str(), after, now)?;
-            let kinds: Vec<_> = pass_over.split(',').map(str::to_owned).collect();
-            Ok::<_, FeedError>(outbox::read(conn, producer, after, PAGE, &kinds)?)
-        })
+        .run(move |conn| page(conn, producer, caller, after, &pass_over, now))
         .await?;
     Ok(web::Json(page))
 }
 
 type Effect = dyn Fn(&mut PgConnection, &Envelope) -> QueryResult<()> + Send + Sync;
+
+/// Whose feed is read.
+#[derive(Clone)]
+enum Producer {
+    Peer(Arc<Peer>),
+    /// The consumer's own, which is in its database.
+    Own(Service),
+}
+
+impl Producer {
+    fn service(&self) -> Service {
+        match self {
+            Self::Peer(peer) => peer.service,
+            Self::Own(service) => *service,
+        }
+    }
+}
 
 /// Reads one producer's feed. Each event's effect and the new position commit together, so each
 /// takes effect once, whatever is killed and however many replicas read.
@@ -106,7 +120,8 @@ type Effect = dyn Fn(&mut PgConnection, &Envelope) -> QueryResult<()> + Send + S
 pub struct Consumer {
     db: Db,
     consumer: Service,
-    producer: Arc<Peer>,
+    producer: Producer,
+    clock: Clock,
     bell: Bell,
     metrics: Metrics,
     effect: Arc<Effect>,
@@ -118,7 +133,8 @@ impl std::fmt::Debug for Consumer {
         write!(
             f,
             "Consumer({} <- {})",
-            self.consumer, self.producer.service
+            self.consumer,
+            self.producer.service()
         )
     }
 }
@@ -130,13 +146,26 @@ impl Consumer {
         producer: Arc<Peer>,
         effect: impl Fn(&mut PgConnection, &Envelope) -> QueryResult<()> + Send + Sync + 'static,
     ) -> Self {
+        Self::reading(host, Producer::Peer(producer), Arc::new(effect))
+    }
+
+    /// The same for what this service tells itself: no HTTP is between.
+    pub fn of_own(
+        host: &Host,
+        effect: impl Fn(&mut PgConnection, &Envelope) -> QueryResult<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::reading(host, Producer::Own(host.service), Arc::new(effect))
+    }
+
+    fn reading(host: &Host, producer: Producer, effect: Arc<Effect>) -> Self {
         Self {
             db: host.db.clone(),
             consumer: host.service,
             producer,
+            clock: host.clock.clone(),
             bell: host.bell.clone(),
             metrics: host.metrics.clone(),
-            effect: Arc::new(effect),
+            effect,
             pass_over: None,
         }
     }
@@ -165,7 +194,7 @@ impl Consumer {
                     }
                 }
                 Err(error) => {
-                    let producer = self.producer.service.as_str();
+                    let producer = self.producer.service().as_str();
                     self.metrics.feed_failure(producer);
                     if warned.is_none_or(|at| at.elapsed() > REMIND) {
                         tracing::warn!(%error, producer, "the feed stands still for now");
@@ -175,24 +204,19 @@ impl Consumer {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.bell.wait(self.producer.service, POLL) => {}
+                () = self.bell.wait(self.producer.service(), POLL) => {}
             }
         }
     }
 
     /// Takes in one page; answers how many events it held, and at least one when it went on.
     pub async fn step(&self) -> Result<usize, FeedError> {
-        let producer = self.producer.service.as_str();
+        let producer = self.producer.service().as_str();
         let after = self
             .db
             .run(move |conn| Ok::<_, FeedError>(position(conn, producer)?))
             .await?;
-        let query = FeedQuery {
-            after,
-            consumer: Some(self.consumer),
-            pass_over: self.pass_over.clone(),
-        };
-        let page: FeedPage = self.producer.get("/internal/events", &query).await?;
+        let page = self.page(after).await?;
         let last = page.items.last().map(|item| item.position);
         let Some(upto) = page.upto.or(last) else {
             return Ok(0);
@@ -204,6 +228,42 @@ impl Consumer {
             .await?;
         Ok(count)
     }
+
+    async fn page(&self, after: i64) -> Result<FeedPage, FeedError> {
+        match &self.producer {
+            Producer::Peer(peer) => {
+                let query = FeedQuery {
+                    after,
+                    consumer: Some(self.consumer),
+                    pass_over: self.pass_over.clone(),
+                };
+                Ok(peer.get("/internal/events", &query).await?)
+            }
+            Producer::Own(service) => {
+                let (service, now) = (*service, self.clock.now());
+                let pass_over = self.pass_over.clone().unwrap_or_default();
+                let read = self
+                    .db
+                    .run(move |conn| page(conn, service, service, after, &pass_over, now))
+                    .await?;
+                Ok(read)
+            }
+        }
+    }
+}
+
+/// What comes after `after` in `producer`'s outbox; asking acknowledges all up to it.
+fn page(
+    conn: &mut PgConnection,
+    producer: Service,
+    consumer: Service,
+    after: i64,
+    pass_over: &str,
+    now: DateTime<Utc>,
+) -> Result<FeedPage, FeedError> {
+    outbox::acknowledge(conn, consumer.as_str(), after, now)?;
+    let kinds: Vec<_> = pass_over.split(',').map(str::to_owned).collect();
+    Ok(outbox::read(conn, producer, after, PAGE, &kinds)?)
 }
 
 fn position(conn: &mut PgConnection, producer: &str) -> QueryResult<i64> {
