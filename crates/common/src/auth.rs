@@ -64,6 +64,8 @@ names! {
         MessagesRead = "messages:read",
         MessagesSend = "messages:send",
         SendersWrite = "senders:write",
+        WebhooksRead = "webhooks:read",
+        WebhooksWrite = "webhooks:write",
         AnalyticsRead = "analytics:read",
         AnalyticsWrite = "analytics:write",
         CommerceRead = "commerce:read",

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::dto::dispatch::Outcome;
-use crate::ids::{CampaignId, ImportId, LeadId, ListId, MessageId, UserId, WorkspaceId};
+use crate::ids::{CampaignId, ImportId, LeadId, ListId, MessageId, UserId, WebhookId, WorkspaceId};
 
 /// A payload with its name.
 pub trait Event: Serialize + DeserializeOwned {
@@ -66,7 +66,10 @@ pub struct FeedPage {
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $kind:literal of $subject:ident {
         $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)?
-    })+) => {$(
+    })+) => {
+        /// The `type` of every event below.
+        pub const KINDS: &[&str] = &[$($kind),+];
+    $(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub struct $name { $($(#[$field_doc])* pub $field: $type),* }
@@ -140,6 +143,11 @@ events! {
         campaign_id: Option<CampaignId>,
         message_id: Option<MessageId>,
         at: DateTime<Utc>,
+    }
+
+    /// Nothing is delivered to this webhook any more, because of its answers.
+    WebhookDisabled = "webhook.disabled" of webhook_id {
+        webhook_id: WebhookId, url: String, reason: String, at: DateTime<Utc>
     }
 
     /// People opened or clicked; machines are not in it. One event per committed batch and workspace.

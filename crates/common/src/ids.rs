@@ -98,6 +98,10 @@ ids! {
     HookId,
     /// A domain that mails are sent from.
     DomainId,
+    /// A URL that events are posted to.
+    WebhookId,
+    /// One event on its way to one webhook.
+    DeliveryId,
     /// One recorded fact in analytics.
     EventId,
 }
