@@ -5,7 +5,7 @@ use chassis::error::{auth_kind, query_kind};
 use chassis::{Fault, InvalidInput, Unavailable, respond_with_problem};
 use common::FieldError;
 use common::auth::AuthError;
-use common::ids::{CampaignId, DomainId, MessageId};
+use common::ids::{CampaignId, DeliveryId, DomainId, MessageId, WebhookId};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -41,6 +41,16 @@ pub enum Error {
     HookSealed,
     #[error("something went wrong on our side")]
     NoRandomness,
+    #[error("webhook {0} does not exist")]
+    NoWebhook(WebhookId),
+    #[error("this webhook has no delivery {0}")]
+    NoDelivery(DeliveryId),
+    #[error("this webhook is disabled: enable it first")]
+    WebhookDisabled,
+    #[error("somebody else changed this webhook since you read it")]
+    WebhookChanged,
+    #[error("a workspace has at most {0} webhooks")]
+    TooManyWebhooks(i64),
     #[error(transparent)]
     Auth(#[from] AuthError),
     #[error(transparent)]
@@ -70,6 +80,11 @@ impl Fault for Error {
             Self::HookForged => (StatusCode::FORBIDDEN, "hook_signature_invalid"),
             Self::HookSealed => (StatusCode::SERVICE_UNAVAILABLE, "hook_secret_unreadable"),
             Self::NoRandomness => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::NoWebhook(_) => (StatusCode::NOT_FOUND, "webhook_not_found"),
+            Self::NoDelivery(_) => (StatusCode::NOT_FOUND, "delivery_not_found"),
+            Self::WebhookDisabled => (StatusCode::CONFLICT, "webhook_disabled"),
+            Self::WebhookChanged => (StatusCode::PRECONDITION_FAILED, "version_mismatch"),
+            Self::TooManyWebhooks(_) => (StatusCode::CONFLICT, "too_many_webhooks"),
             Self::Auth(denied) => auth_kind(denied),
             Self::Invalid(invalid) => invalid.kind(),
             Self::Unavailable(away) => away.kind(),

@@ -14,6 +14,7 @@ mod schema;
 mod sealing;
 mod settings;
 mod store;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub(crate) struct AppState {
     sending: Sending,
     outlets: Arc<Outlets>,
     from: EmailAddress,
+    webhooks: webhooks::Outlet,
     partitions: Arc<Partitions>,
     wake: Arc<Wake>,
     inbound: inbound::Meters,
@@ -95,6 +97,7 @@ impl chassis::Service for Notifications {
             outlets: Arc::new(outlets),
             from: settings.from,
             partitions: Arc::default(),
+            webhooks: webhooks::Outlet::new(settings.webhooks),
             wake: Arc::default(),
             inbound: inbound::Meters::new(&host.metrics),
         };
@@ -121,19 +124,53 @@ impl chassis::Service for Notifications {
             let listener = Listener::bind(address, domain, desk).await?;
             starting.spawn("bounces", listener.run(host.stop.clone()));
         }
+        let poster = webhooks::Poster::new(&host, &state.webhooks, &state.vault);
+        starting.spawn("webhooks", poster.run(host.stop.clone()));
         let clock = host.clock.clone();
         let leads = Consumer::new(
             &host,
             host.peer(ServiceName::Leads, settings.leads_url),
-            move |conn, event| consumers::from_leads(conn, event, &clock),
+            move |conn, event| {
+                consumers::from_leads(conn, event, &clock)?;
+                webhooks::fan_out(conn, event, clock.now())
+            },
         );
         starting.spawn("leads feed", leads.run(host.stop.clone()));
+        let clock = host.clock.clone();
         let identity = Consumer::new(
             &host,
             host.peer(ServiceName::Identity, identity_url),
-            consumers::from_identity,
+            move |conn, event| {
+                consumers::from_identity(conn, event)?;
+                webhooks::fan_out(conn, event, clock.now())
+            },
         );
         starting.spawn("identity feed", identity.run(host.stop.clone()));
+        let clock = host.clock.clone();
+        let own = Consumer::of_own(&host, move |conn, event| {
+            webhooks::fan_out(conn, event, clock.now())
+        });
+        starting.spawn("own feed", own.run(host.stop.clone()));
+        let others = [
+            (
+                "campaigns feed",
+                ServiceName::Campaigns,
+                settings.campaigns_url,
+            ),
+            (
+                "analytics feed",
+                ServiceName::Analytics,
+                settings.analytics_url,
+            ),
+        ];
+        for (name, service, url) in others {
+            let Some(url) = url else { continue };
+            let clock = host.clock.clone();
+            let feed = Consumer::new(&host, host.peer(service, url), move |conn, event| {
+                webhooks::fan_out(conn, event, clock.now())
+            });
+            starting.spawn(name, feed.run(host.stop.clone()));
+        }
         Ok(Self { starting, state })
     }
 

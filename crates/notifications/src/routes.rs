@@ -6,7 +6,9 @@ use actix_web::web::{
 use chassis::InvalidInput;
 use utoipa::OpenApi;
 
-use crate::api::{domains, hooks, internal, messages, receive, senders, view};
+use crate::api::{
+    domains, hooks, internal, messages, receive, senders, view, webhook_deliveries, webhooks,
+};
 use crate::{AppState, Error};
 
 /// A page of recipients with their variables may be large; only services can send it.
@@ -44,6 +46,26 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
             resource("/hooks/{provider}/{token}")
                 .app_data(PayloadConfig::new(MAX_TOLD))
                 .route(post().to(receive::receive)),
+        .route("/api/v1/webhooks", get().to(webhooks::list))
+        .route("/api/v1/webhooks", post().to(webhooks::create))
+        .route("/api/v1/webhooks/{id}", get().to(webhooks::show))
+        .route("/api/v1/webhooks/{id}", patch().to(webhooks::update))
+        .route("/api/v1/webhooks/{id}", delete().to(webhooks::delete))
+        .route(
+            "/api/v1/webhooks/{id}/rotate-secret",
+            post().to(webhooks::rotate_secret),
+        )
+        .route(
+            "/api/v1/webhooks/{id}/test",
+            post().to(webhook_deliveries::test),
+        )
+        .route(
+            "/api/v1/webhooks/{id}/deliveries",
+            get().to(webhook_deliveries::list),
+        )
+        .route(
+            "/api/v1/webhooks/{id}/deliveries/{delivery}/redeliver",
+            post().to(webhook_deliveries::redeliver),
         )
         .route("/v/{token}", get().to(view::show))
         .route("/internal/campaigns/{id}", put().to(internal::put_campaign))
@@ -78,7 +100,9 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
     paths(messages::list, messages::create, messages::show, messages::retry, senders::list,
         senders::create, senders::show, senders::update, senders::delete, senders::test, domains::list, domains::create,
         domains::show, domains::delete, domains::rotate, domains::check, hooks::list, hooks::create,
-        hooks::delete, receive::receive),
+        hooks::delete, receive::receive, webhooks::list, webhooks::create, webhooks::show, webhooks::update,
+        webhooks::delete, webhooks::rotate_secret, webhook_deliveries::test, webhook_deliveries::list,
+        webhook_deliveries::redeliver),
     tags((name = "notifications", description = "Messages and how they went"))
 )]
 struct Document;

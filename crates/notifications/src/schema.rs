@@ -182,6 +182,47 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webhooks (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        url -> Text,
+        description -> Text,
+        events -> Array<Text>,
+        secret -> Bytea,
+        old_secret -> Nullable<Bytea>,
+        old_secret_until -> Nullable<Timestamptz>,
+        enabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        failing_since -> Nullable<Timestamptz>,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        event_id -> Uuid,
+        event_type -> Text,
+        payload -> Text,
+        state -> Text,
+        attempts -> Int4,
+        next_at -> Timestamptz,
+        lease -> Nullable<Uuid>,
+        lease_until -> Nullable<Timestamptz>,
+        attempted_at -> Nullable<Timestamptz>,
+        status -> Nullable<Int4>,
+        answer -> Nullable<Text>,
+        problem -> Nullable<Text>,
+        took_ms -> Nullable<Int8>,
+        created_at -> Timestamptz,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     messages,
     campaigns,

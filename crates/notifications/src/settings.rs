@@ -14,6 +14,7 @@ use crate::Notifications;
 use crate::delivery::Sending;
 use crate::inbound::BounceDomain;
 use crate::sealing::Vault;
+use crate::webhooks;
 use mail::smtp::Timeouts;
 
 /// The settings of `notifications`; README.md names their keys.
@@ -21,6 +22,10 @@ use mail::smtp::Timeouts;
 pub struct Settings {
     pub base: Base,
     pub(crate) leads_url: Url,
+    /// Whose events webhooks get too; none when they are not told where they are.
+    pub(crate) campaigns_url: Option<Url>,
+    pub(crate) analytics_url: Option<Url>,
+    pub(crate) webhooks: webhooks::Settings,
     /// What links in mails begin with.
     pub(crate) public_url: Url,
     pub(crate) link_keys: Keyring,
@@ -40,6 +45,7 @@ pub struct Settings {
 impl Settings {
     pub(crate) fn read(read: &mut Reader<'_>) -> Self {
         let base = Base::read(read, Notifications::NAME, Notifications::PORT);
+        let environment = base.environment;
         let link_secret = read.secret("CLARION_LINK_SECRET");
         let vault = vault(read, &link_secret);
         let mut link_keys = Keyring::new(link_secret);
@@ -53,7 +59,10 @@ impl Settings {
         }
         Self {
             base,
+            webhooks: webhooks::Settings::read(read, environment),
             leads_url: read.url("LEADS_URL"),
+            campaigns_url: read.optional("CAMPAIGNS_URL"),
+            analytics_url: read.optional("ANALYTICS_URL"),
             public_url: read.url("CLARION_PUBLIC_URL"),
             link_keys,
             vault,

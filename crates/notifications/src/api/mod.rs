@@ -8,7 +8,10 @@ pub(crate) mod messages;
 pub(crate) mod receive;
 pub(crate) mod senders;
 pub(crate) mod view;
+pub(crate) mod webhook_deliveries;
+pub(crate) mod webhooks;
 mod write_sender;
+mod write_webhook;
 
 use chassis::InvalidInput;
 use common::FieldError;

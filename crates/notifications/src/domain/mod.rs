@@ -10,3 +10,4 @@ pub(crate) mod sender;
 pub(crate) mod state;
 pub(crate) mod verdict;
 pub(crate) mod warm_up;
+pub(crate) mod webhook;

@@ -15,3 +15,5 @@ pub(crate) mod people;
 pub(crate) mod replicas;
 pub(crate) mod senders;
 pub(crate) mod snapshots;
+pub(crate) mod webhook_deliveries;
+pub(crate) mod webhooks;

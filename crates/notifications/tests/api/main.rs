@@ -12,3 +12,6 @@ mod requests;
 mod senders;
 mod sending;
 mod support;
+mod webhook_deliveries;
+mod webhook_signatures;
+mod webhooks;
