@@ -38,9 +38,9 @@ pub(crate) async fn look(
     checks.extend(preflight::schedule(campaign, state.host.clock.now()));
     if let Some(from) = &campaign.draft.from {
         let (workspace, domain) = (campaign.workspace_id, from.email.domain());
-        let standing = state.peers.standing(workspace, domain).await?;
+        let standing = state.peers.standing(workspace, &domain).await?;
         let required = state.rules.require_authenticated_domain;
-        checks.push(preflight::domain(domain, &standing, required));
+        checks.push(preflight::domain(&domain, &standing, required));
     }
     let Some(compiled) = compiled else {
         return Ok((checks, count));

@@ -31,8 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 use delivery::{Delivery, Links, Meters, Outlets, Rates, Sending, Wake};
 pub use error::Error;
-use resolver::Dns;
 use inbound::{Desk, Listener};
+use resolver::Dns;
 use sealing::Vault;
 pub use settings::Settings;
 use store::partitions::Partitions;

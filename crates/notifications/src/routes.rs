@@ -46,6 +46,7 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
             resource("/hooks/{provider}/{token}")
                 .app_data(PayloadConfig::new(MAX_TOLD))
                 .route(post().to(receive::receive)),
+        )
         .route("/api/v1/webhooks", get().to(webhooks::list))
         .route("/api/v1/webhooks", post().to(webhooks::create))
         .route("/api/v1/webhooks/{id}", get().to(webhooks::show))
