@@ -1,18 +1,33 @@
-//! What a mail that came back says. So far only what states its fields plainly is understood: a
-//! delivery status notification (RFC 3464) about one recipient, an abuse report (RFC 5965), and an
-//! automatic answer (RFC 3834).
+//! What a mail that came back says: who did not get what we sent, and why.
+//!
+//! Read are delivery status notifications (RFC 3464), abuse reports (RFC 5965), automatic answers
+//! (RFC 3834), and the prose of servers that keep to no standard. Whatever comes in: bounded, and
+//! never a panic.
+
+mod fields;
+mod parts;
+mod prose;
+mod rules;
+
+use parts::Parts;
+
+/// Most octets looked at.
+const LONGEST: usize = 1 << 20;
+/// Most recipients of one mail.
+const MOST: usize = 100;
 
 /// What a mail says about others.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub recipients: Vec<Verdict>,
-    /// The Message-ID of the mail that it is about.
+    /// The Message-ID of the mail that it is about, without brackets.
     pub original_message_id: Option<String>,
 }
 
 /// What became of the mail to one recipient.
 #[derive(Clone, Debug)]
 pub struct Verdict {
+    /// In lower case; empty when nobody is named.
     pub address: String,
     pub class: Class,
     /// RFC 3463.
@@ -37,40 +52,58 @@ pub enum Class {
     Delivered,
 }
 
-/// Reads a mail that came back; a mail that is not understood has no recipients.
+/// Reads a mail that came back; one that is not understood has no recipients.
 pub fn read(raw: &[u8]) -> Report {
-    let text = String::from_utf8_lossy(raw).into_owned();
-    let field = |name: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map(|value| value.trim().to_owned())
+    let raw = &raw[..raw.len().min(LONGEST)];
+    let Some(parts) = Parts::of(raw) else {
+        return Report::default();
     };
-    let status = field("Status:");
-    let class = if text.contains("Feedback-Type: abuse") {
-        Class::Complaint
-    } else if text.contains("Auto-Submitted: auto-replied") && status.is_none() {
-        Class::AutoReply
-    } else {
-        match status.as_deref().and_then(|status| status.chars().next()) {
-            Some('5') => Class::Hard,
-            Some('4') => Class::Soft,
-            Some('2') => Class::Delivered,
-            _ => return Report::default(),
-        }
-    };
-    let address = field("Final-Recipient: rfc822;").or_else(|| field("Original-Rcpt-To:"));
-    Report {
-        recipients: vec![Verdict {
-            address: address.unwrap_or_default(),
-            class,
-            status,
-            diagnostic: field("Diagnostic-Code: smtp;"),
-            reason: "its fields",
-        }],
-        original_message_id: text
-            .lines()
-            .rev()
-            .find_map(|line| line.strip_prefix("Message-ID:"))
-            .map(|id| id.trim().to_owned()),
+    let mut recipients = complaints(&parts);
+    if recipients.is_empty() {
+        recipients = fields::verdicts(&parts);
     }
+    if recipients.is_empty() && parts.is_automatic_answer() {
+        recipients.extend(parts.from.clone().map(|address| Verdict {
+            address,
+            class: Class::AutoReply,
+            status: None,
+            diagnostic: parts.subject.clone(),
+            reason: "automatic answer",
+        }));
+    }
+    if recipients.is_empty() {
+        recipients = prose::verdicts(&parts);
+    }
+    recipients.truncate(MOST);
+    Report {
+        recipients,
+        original_message_id: parts.original_message_id.clone(),
+    }
+}
+
+/// RFC 5965: the recipients that the report names, else those of the mail that it encloses.
+fn complaints(parts: &Parts) -> Vec<Verdict> {
+    let Some(report) = &parts.feedback else {
+        return Vec::new();
+    };
+    let named = fields::of(report, "original-rcpt-to");
+    let mut addresses: Vec<_> = named
+        .iter()
+        .filter_map(|text| parts::address(text))
+        .collect();
+    if addresses.is_empty() {
+        addresses = parts.original_to.clone();
+    }
+    if addresses.is_empty() {
+        addresses.push(String::new());
+    }
+    addresses.dedup();
+    let complaint = |address| Verdict {
+        address,
+        class: Class::Complaint,
+        status: None,
+        diagnostic: fields::of(report, "feedback-type").into_iter().next(),
+        reason: "abuse report",
+    };
+    addresses.into_iter().map(complaint).collect()
 }

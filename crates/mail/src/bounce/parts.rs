@@ -1,0 +1,284 @@
+//! The parts of a mail that matter here.
+
+use mail_parser::{Address, HeaderValue, Message, MessageParser, MimeHeaders, PartType};
+
+/// Most enclosed mails looked into.
+const DEPTH: usize = 4;
+
+/// A mail that came back, taken apart.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub(super) subject: Option<String>,
+    pub(super) from: Option<String>,
+    pub(super) to: Vec<String>,
+    /// `X-Failed-Recipients`, in whatever field a server keeps them.
+    pub(super) failed: Vec<String>,
+    /// `message/delivery-status` and its kin.
+    pub(super) status: Vec<String>,
+    /// `message/feedback-report`.
+    pub(super) feedback: Option<String>,
+    /// What is written for people, without what is quoted of the original.
+    pub(super) prose: String,
+    pub(super) original_to: Vec<String>,
+    pub(super) original_from: Option<String>,
+    pub(super) original_message_id: Option<String>,
+    automatic: bool,
+}
+
+impl Parts {
+    pub(super) fn of(raw: &[u8]) -> Option<Self> {
+        let message = MessageParser::default().parse(raw)?;
+        let mut parts = Self {
+            subject: message.subject().map(str::to_owned),
+            from: first(message.from()),
+            to: all(message.to()),
+            automatic: says_automatic(&message),
+            ..Self::default()
+        };
+        parts.failed = header(&message, "X-Failed-Recipients")
+            .unwrap_or_default()
+            .split([',', ' '])
+            .filter_map(address)
+            .collect();
+        parts.gather(&message, 0);
+        parts.leave_out_the_original();
+        Some(parts)
+    }
+
+    fn gather(&mut self, message: &Message<'_>, depth: usize) {
+        for part in &message.parts {
+            let kind = part.content_type().map(|kind| {
+                let subtype = kind.subtype().unwrap_or_default();
+                format!("{}/{subtype}", kind.ctype()).to_lowercase()
+            });
+            let kind = kind.unwrap_or_default();
+            match (&part.body, kind.as_str()) {
+                (_, "message/delivery-status" | "message/global-delivery-status") => {
+                    self.status.push(text(part.contents()));
+                }
+                (_, "message/feedback-report") => {
+                    self.feedback = Some(text(part.contents()));
+                }
+                (PartType::Message(inner), _) => self.enclosed(inner, depth),
+                (_, "text/rfc822-headers" | "message/rfc822-headers" | "message/rfc822") => {
+                    if let Some(inner) = MessageParser::default().parse(part.contents()) {
+                        self.original(&inner);
+                    }
+                }
+                (PartType::Text(body), _) => self.write(body),
+                (PartType::Html(body), _) if self.prose.trim().is_empty() => {
+                    self.write(&mail_parser::decoders::html::html_to_text(body));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        self.prose.push_str(text);
+        self.prose.push('\n');
+    }
+
+    /// A mail inside: the original, or a bounce that somebody passed on.
+    fn enclosed(&mut self, inner: &Message<'_>, depth: usize) {
+        let bounce = inner.parts.iter().any(|part| {
+            let report = |kind: &mail_parser::ContentType<'_>| {
+                matches!(kind.subtype(), Some("delivery-status" | "feedback-report"))
+            };
+            part.content_type().is_some_and(report)
+        });
+        if bounce && depth < DEPTH {
+            self.gather(inner, depth + 1);
+        } else {
+            self.original(inner);
+        }
+    }
+
+    fn original(&mut self, original: &Message<'_>) {
+        if self.original_message_id.is_none() {
+            self.original_message_id = original.message_id().map(str::to_owned);
+        }
+        if self.original_from.is_none() {
+            self.original_from = first(original.from());
+        }
+        if self.original_to.is_empty() {
+            self.original_to = all(original.to());
+        }
+    }
+
+    /// Servers that do not enclose the original as a part write it below their words.
+    fn leave_out_the_original(&mut self) {
+        let lower = self.prose.to_ascii_lowercase();
+        let at = ORIGINAL.iter().filter_map(|mark| lower.find(mark)).min();
+        let Some(at) = at.filter(|at| *at > 0) else {
+            return;
+        };
+        let Some(below) = self.prose.get(at..).map(str::to_owned) else {
+            return;
+        };
+        self.prose.truncate(at);
+        // Its head begins with the first line that is a field.
+        let mut head = String::new();
+        for line in below
+            .lines()
+            .skip(1)
+            .map(|line| line.trim_start_matches(['>', '|', ' ']))
+        {
+            let is_field = line
+                .split_once(':')
+                .is_some_and(|(name, _)| !name.is_empty() && !name.contains(' '));
+            if is_field || (!head.is_empty() && !line.is_empty()) {
+                head.push_str(line);
+                head.push_str("\r\n");
+            } else if !head.is_empty() {
+                break;
+            }
+        }
+        head.push_str("\r\n");
+        if let Some(original) = MessageParser::default().parse(head.as_bytes()) {
+            self.original(&original);
+        }
+    }
+
+    /// RFC 3834 §5, and what came before it. Mail servers mark their bounces in the same way.
+    pub(super) fn is_automatic_answer(&self) -> bool {
+        let from_daemon = self.from.as_deref().is_none_or(is_daemon);
+        self.automatic && self.failed.is_empty() && !from_daemon
+    }
+}
+
+/// Where servers begin to quote.
+const ORIGINAL: [&str; 21] = [
+    "--- below this line is a copy of the message",
+    "--- the header of the original message",
+    "------ this is a copy of the message",
+    "--- original message follows",
+    "----- original message",
+    "-----original message",
+    "--- message header follows",
+    "--- returned message",
+    "--- mail header",
+    "----- unsent message",
+    "--- undelivered message",
+    "original message follows",
+    "original message headers",
+    "the following is the original",
+    "following is a copy of the message",
+    "message headers follow",
+    "message header follows",
+    "received: from ",
+    "return-path: <",
+    "your original message",
+    "original-message:",
+];
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn header(message: &Message<'_>, name: &str) -> Option<String> {
+    match message.header(name)? {
+        HeaderValue::Text(text) => Some(text.to_string()),
+        HeaderValue::TextList(texts) => Some(texts.join(" ")),
+        other => message
+            .header_raw(name)
+            .map(str::trim)
+            .map(str::to_owned)
+            .or_else(|| other.as_text().map(str::to_owned)),
+    }
+}
+
+fn says_automatic(message: &Message<'_>) -> bool {
+    let field = |name| {
+        message
+            .header_raw(name)
+            .unwrap_or_default()
+            .trim()
+            .to_lowercase()
+    };
+    let submitted = field("Auto-Submitted");
+    let subject = message.subject().unwrap_or_default().trim().to_lowercase();
+    submitted.starts_with("auto-replied")
+        || submitted.starts_with("auto-generated") && is_answer(&subject)
+        || !field("X-Autoreply").is_empty()
+        || !field("X-Autorespond").is_empty()
+        || !field("X-Auto-Reply-From").is_empty()
+        || matches!(field("Precedence").as_str(), "auto_reply" | "auto-reply")
+        || field("X-Auto-Response-Suppress").contains("all") && is_answer(&subject)
+        || is_answer(&subject)
+}
+
+/// Subjects of automatic answers, in the languages that are met most.
+fn is_answer(subject: &str) -> bool {
+    const BEGINNINGS: [&str; 20] = [
+        "auto:",
+        "auto reply",
+        "auto-reply",
+        "autoreply",
+        "automatic reply",
+        "automatic response",
+        "auto response",
+        "autoresponse",
+        "out of office",
+        "out of the office",
+        "out-of-office",
+        "ooo:",
+        "vacation",
+        "on vacation",
+        "away from",
+        "abwesen",
+        "automatische antwort",
+        "réponse automatique",
+        "respuesta automática",
+        "自動応答",
+    ];
+    BEGINNINGS.iter().any(|start| subject.starts_with(start))
+}
+
+fn first(list: Option<&Address<'_>>) -> Option<String> {
+    all(list).into_iter().next()
+}
+
+fn all(list: Option<&Address<'_>>) -> Vec<String> {
+    let addresses = list.into_iter().flat_map(|list| list.iter());
+    addresses
+        .filter_map(|one| address(one.address()?))
+        .collect()
+}
+
+/// Whether nobody but a mail server writes from here.
+pub(super) fn is_daemon(address: &str) -> bool {
+    let local = address.split('@').next().unwrap_or_default();
+    [
+        "mailer-daemon",
+        "postmaster",
+        "mail-daemon",
+        "daemon",
+        "abuse",
+    ]
+    .contains(&local)
+}
+
+/// The first address in a text, in lower case.
+pub(super) fn address(text: &str) -> Option<String> {
+    addresses(text).next()
+}
+
+/// Every address in a text, in lower case.
+pub(super) fn addresses(text: &str) -> impl Iterator<Item = String> + '_ {
+    let outside = |letter: char| {
+        letter.is_whitespace() || letter.is_control() || "<>()[]{},;:\"'`|".contains(letter)
+    };
+    text.split(outside).filter_map(|word| {
+        let word = word.trim_matches(['.', '=', '*', '?', '!', '/', '\\']);
+        let (local, domain) = word.rsplit_once('@')?;
+        let sound = !local.is_empty()
+            && local.len() <= 64
+            && domain.len() <= 253
+            && domain.contains('.')
+            && domain
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || ".-_".contains(letter));
+        sound.then(|| word.to_lowercase())
+    })
+}
