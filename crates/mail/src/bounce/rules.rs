@@ -565,7 +565,7 @@ fn after_data(said: &Said<'_>) -> bool {
     let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (prose, diagnostic) = (flat(&told), flat(&said.diagnostic.to_lowercase()));
     let signed = |sign: &&str| prose.contains(*sign) || diagnostic.contains(*sign);
-    SIGNS.iter().any(|sign| signed(&sign)) || transcript_ends_in_data(&told)
+    SIGNS.iter().any(signed) || transcript_ends_in_data(&told)
 }
 
 /// In the transcript of a conversation (`>>>` what was said, `<<<` what was answered), whether the
