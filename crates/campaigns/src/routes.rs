@@ -18,6 +18,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .route(web::put().to(templates::replace))
                 .route(web::delete().to(templates::delete)),
         )
+        .route("/internal/templates/{id}", web::get().to(templates::copy))
         .service(
             web::resource("/api/v1/campaigns")
                 .route(web::get().to(campaigns::list))

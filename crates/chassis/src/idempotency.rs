@@ -72,8 +72,30 @@ where
             .execute(conn)?;
         return Ok(answer);
     }
-    let (fingerprint, body): (Vec<u8>, Option<serde_json::Value>) =
-        row.select((keys::fingerprint, keys::body)).first(conn)?;
+    let answer = answered::<T, E>(conn, workspace, Some(key))?;
+    answer.ok_or_else(|| diesel::result::Error::NotFound.into())
+}
+
+/// The answer that a request with this key got, if one was carried out: to be asked before checks
+/// that may end differently by now. A key that was used for something else is refused.
+pub fn answered<T, E>(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    key: Option<&IdempotencyKey>,
+) -> Result<Option<T>, E>
+where
+    T: DeserializeOwned,
+    E: From<diesel::result::Error> + From<InvalidInput>,
+{
+    let Some(key) = key else { return Ok(None) };
+    let row: Option<(Vec<u8>, Option<serde_json::Value>)> = keys::table
+        .find((workspace.0, &key.key))
+        .select((keys::fingerprint, keys::body))
+        .first(conn)
+        .optional()?;
+    let Some((fingerprint, body)) = row else {
+        return Ok(None);
+    };
     if fingerprint != key.fingerprint {
         return Err(InvalidInput {
             code: "idempotency_key_reused",
@@ -81,7 +103,9 @@ where
         }
         .into());
     }
-    Ok(serde_json::from_value(body.unwrap_or_default()).map_err(serialization)?)
+    Ok(serde_json::from_value(body.unwrap_or_default())
+        .map(Some)
+        .map_err(serialization)?)
 }
 
 fn serialization(error: serde_json::Error) -> diesel::result::Error {

@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::dto::dispatch::Outcome;
-use crate::ids::{CampaignId, ImportId, LeadId, ListId, MessageId, UserId, WebhookId, WorkspaceId};
+use crate::dto::template::TemplateCopy;
+use crate::ids::{
+    CampaignId, ImportId, LeadId, ListId, MessageId, TemplateId, UserId, WebhookId, WorkspaceId,
+};
 
 /// A payload with its name.
 pub trait Event: Serialize + DeserializeOwned {
@@ -112,6 +115,10 @@ events! {
     /// Nothing may be sent to this address any more.
     SuppressionAdded = "suppression.added" of address { address: String, reason: String }
     SuppressionRemoved = "suppression.removed" of address { address: String }
+
+    /// A template as it is from now on.
+    TemplateSaved = "template.saved" of template_id { template_id: TemplateId, template: TemplateCopy }
+    TemplateDeleted = "template.deleted" of template_id { template_id: TemplateId }
 
     CampaignStarted = "campaign.started" of campaign_id { campaign_id: CampaignId, name: String }
     CampaignPaused = "campaign.paused" of campaign_id { campaign_id: CampaignId }

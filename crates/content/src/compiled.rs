@@ -114,6 +114,15 @@ impl Compiled {
             .collect()
     }
 
+    /// The required variables that are absent or null in `context`: a render fails without them.
+    pub fn absent(&self, context: &Context) -> Vec<String> {
+        let required = self.required().into_iter();
+        required
+            .filter(|path| context.find(path).is_none())
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// The web links that are the same for every recipient, each once.
     pub fn links(&self) -> &[Link] {
         &self.links

@@ -1,13 +1,14 @@
-//! Events in: what `leads` and `identity` tell us about people and workspaces.
+//! Events in: what `leads`, `identity` and `campaigns` tell us about people, workspaces and templates.
 
 use chassis::Clock;
 use chassis::feed::payload;
 use common::events::{
-    Envelope, LeadDeleted, LeadUnsubscribed, SuppressionAdded, SuppressionRemoved, WorkspaceCreated,
+    Envelope, LeadDeleted, LeadUnsubscribed, SuppressionAdded, SuppressionRemoved, TemplateDeleted,
+    TemplateSaved, WorkspaceCreated,
 };
 use diesel::{PgConnection, QueryResult};
 
-use crate::store::people;
+use crate::store::{people, templates};
 
 /// Takes in one event of `leads`.
 pub(crate) fn from_leads(
@@ -35,6 +36,17 @@ pub(crate) fn from_leads(
 pub(crate) fn from_identity(conn: &mut PgConnection, event: &Envelope) -> QueryResult<()> {
     if let Some(created) = payload::<WorkspaceCreated>(event) {
         people::name_workspace(conn, created.workspace_id, &created.name)?;
+    }
+    Ok(())
+}
+
+/// Takes in one event of `campaigns`.
+pub(crate) fn from_campaigns(conn: &mut PgConnection, event: &Envelope) -> QueryResult<()> {
+    if let Some(saved) = payload::<TemplateSaved>(event) {
+        templates::save(conn, event.workspaceid, saved.template_id, &saved.template)?;
+    }
+    if let Some(deleted) = payload::<TemplateDeleted>(event) {
+        templates::delete(conn, event.workspaceid, deleted.template_id)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use chassis::error::{auth_kind, query_kind};
 use chassis::{Fault, InvalidInput, Unavailable, respond_with_problem};
 use common::FieldError;
 use common::auth::AuthError;
-use common::ids::{CampaignId, DeliveryId, DomainId, MessageId, WebhookId};
+use common::ids::{CampaignId, DeliveryId, DomainId, MessageId, TemplateId, WebhookId};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,8 +17,10 @@ pub enum Error {
     Cancelled(CampaignId),
     #[error("campaign {0} was handed over with another content already")]
     ContentDiffers(CampaignId),
-    #[error("templates cannot be named in transactional messages yet: send the content itself")]
-    TemplatesNotYet,
+    #[error("template {0} does not exist")]
+    NoTemplate(TemplateId),
+    #[error("the message prints what `data` does not hold: {}", .0.join(", "))]
+    MissingVariables(Vec<String>),
     #[error("sender {0} does not exist")]
     NoSender(String),
     #[error("another sender of this workspace has this name")]
@@ -68,7 +70,8 @@ impl Fault for Error {
             Self::NoCampaign(_) => (StatusCode::NOT_FOUND, "campaign_not_found"),
             Self::Cancelled(_) => (StatusCode::CONFLICT, "campaign_cancelled"),
             Self::ContentDiffers(_) => (StatusCode::CONFLICT, "campaign_content_differs"),
-            Self::TemplatesNotYet => (StatusCode::UNPROCESSABLE_ENTITY, "template_not_supported"),
+            Self::NoTemplate(_) => (StatusCode::UNPROCESSABLE_ENTITY, "template_not_found"),
+            Self::MissingVariables(_) => (StatusCode::UNPROCESSABLE_ENTITY, "missing_variable"),
             Self::NoSender(_) => (StatusCode::NOT_FOUND, "sender_not_found"),
             Self::SenderNameTaken => (StatusCode::CONFLICT, "sender_name_taken"),
             Self::SenderReadOnly => (StatusCode::CONFLICT, "sender_read_only"),
@@ -95,9 +98,24 @@ impl Fault for Error {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::Invalid(invalid) => invalid.fields(),
-            Self::TemplatesNotYet => vec![FieldError::new("/template_id", "is not supported yet")],
+            Self::NoTemplate(_) => vec![FieldError::new("/template_id", "does not exist")],
+            Self::MissingVariables(paths) => paths.iter().map(|path| missing(path)).collect(),
             _ => Vec::new(),
         }
+    }
+}
+
+/// Where a variable of a message should have been.
+fn missing(path: &str) -> FieldError {
+    match path.strip_prefix("data.") {
+        Some(inside) => FieldError::new(
+            format!("/data/{}", inside.replace('.', "/")),
+            "is printed and has no value",
+        ),
+        None => FieldError::new(
+            "/data",
+            format!("`{path}` has no value: a transactional message prints `data.*`"),
+        ),
     }
 }
 

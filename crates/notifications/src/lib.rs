@@ -14,6 +14,7 @@ mod schema;
 mod sealing;
 mod settings;
 mod store;
+mod templates;
 mod webhooks;
 
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ use resolver::Dns;
 use sealing::Vault;
 pub use settings::Settings;
 use store::partitions::Partitions;
+use templates::Templates;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -57,6 +59,7 @@ pub(crate) struct AppState {
     sending: Sending,
     outlets: Arc<Outlets>,
     from: EmailAddress,
+    templates: Templates,
     webhooks: webhooks::Outlet,
     partitions: Arc<Partitions>,
     wake: Arc<Wake>,
@@ -84,6 +87,9 @@ impl chassis::Service for Notifications {
         let identity_url = settings.base.identity_url.clone();
         let mut starting = Starting::new(settings.base, MIGRATIONS).await?;
         let host = starting.host.clone();
+        let campaigns = settings
+            .campaigns_url
+            .map(|url| host.peer(ServiceName::Campaigns, url));
         let rates = Rates::new(host.redis.clone());
         let outlets = Outlets::new(&settings.sending, settings.vault.clone(), rates);
         let state = AppState {
@@ -96,6 +102,7 @@ impl chassis::Service for Notifications {
             sending: settings.sending,
             outlets: Arc::new(outlets),
             from: settings.from,
+            templates: Templates::new(&host.db, campaigns.clone()),
             partitions: Arc::default(),
             webhooks: webhooks::Outlet::new(settings.webhooks),
             wake: Arc::default(),
@@ -151,25 +158,21 @@ impl chassis::Service for Notifications {
             webhooks::fan_out(conn, event, clock.now())
         });
         starting.spawn("own feed", own.run(host.stop.clone()));
-        let others = [
-            (
-                "campaigns feed",
-                ServiceName::Campaigns,
-                settings.campaigns_url,
-            ),
-            (
-                "analytics feed",
-                ServiceName::Analytics,
-                settings.analytics_url,
-            ),
-        ];
-        for (name, service, url) in others {
-            let Some(url) = url else { continue };
+        if let Some(campaigns) = campaigns {
             let clock = host.clock.clone();
-            let feed = Consumer::new(&host, host.peer(service, url), move |conn, event| {
+            let feed = Consumer::new(&host, campaigns, move |conn, event| {
+                consumers::from_campaigns(conn, event)?;
                 webhooks::fan_out(conn, event, clock.now())
             });
-            starting.spawn(name, feed.run(host.stop.clone()));
+            starting.spawn("campaigns feed", feed.run(host.stop.clone()));
+        }
+        if let Some(url) = settings.analytics_url {
+            let clock = host.clock.clone();
+            let analytics = host.peer(ServiceName::Analytics, url);
+            let feed = Consumer::new(&host, analytics, move |conn, event| {
+                webhooks::fan_out(conn, event, clock.now())
+            });
+            starting.spawn("analytics feed", feed.run(host.stop.clone()));
         }
         Ok(Self { starting, state })
     }

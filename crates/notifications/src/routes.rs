@@ -7,7 +7,8 @@ use chassis::InvalidInput;
 use utoipa::OpenApi;
 
 use crate::api::{
-    domains, hooks, internal, messages, receive, senders, view, webhook_deliveries, webhooks,
+    domains, hooks, internal, messages, receive, senders, transactional, view, webhook_deliveries,
+    webhooks,
 };
 use crate::{AppState, Error};
 
@@ -23,7 +24,7 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
         .error_handler(|error, _| Error::from(InvalidInput::field("", error.to_string())).into());
     app.app_data(state.clone())
         .route("/api/v1/messages", get().to(messages::list))
-        .route("/api/v1/messages", post().to(messages::create))
+        .route("/api/v1/messages", post().to(transactional::create))
         .route("/api/v1/messages/retry", post().to(messages::retry))
         .route("/api/v1/messages/{id}", get().to(messages::show))
         .route("/api/v1/senders", get().to(senders::list))
@@ -98,7 +99,7 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(messages::list, messages::create, messages::show, messages::retry, senders::list,
+    paths(messages::list, transactional::create, messages::show, messages::retry, senders::list,
         senders::create, senders::show, senders::update, senders::delete, senders::test, domains::list, domains::create,
         domains::show, domains::delete, domains::rotate, domains::check, hooks::list, hooks::create,
         hooks::delete, receive::receive, webhooks::list, webhooks::create, webhooks::show, webhooks::update,

@@ -10,6 +10,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    templates (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        version -> Int8,
+        body -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
     campaigns (workspace_id, id) {
         workspace_id -> Uuid,
         id -> Uuid,

@@ -22,7 +22,8 @@ use mail::smtp::Timeouts;
 pub struct Settings {
     pub base: Base,
     pub(crate) leads_url: Url,
-    /// Whose events webhooks get too; none when they are not told where they are.
+    /// Whose events webhooks get too, and templates come from; none when it is not said where they
+    /// are.
     pub(crate) campaigns_url: Option<Url>,
     pub(crate) analytics_url: Option<Url>,
     pub(crate) webhooks: webhooks::Settings,

@@ -2,13 +2,17 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use chassis::auth::Caller;
-use chassis::http::{IfMatch, Path, Query, Valid, etag};
+use chassis::auth::{Caller, ServiceCaller};
+use chassis::http::{IfMatch, Json, Path, Query, Valid, etag};
+use chassis::outbox;
 use chrono::{DateTime, Utc};
-use common::TemplateId;
 use common::auth::Scope;
 use common::dto::dispatch::Content;
+use common::dto::template::TemplateCopy;
+use common::events::{TemplateDeleted, TemplateSaved};
 use common::page::{Page, PageQuery};
+use common::{TemplateId, WorkspaceId};
+use diesel::{PgConnection, QueryResult};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +69,17 @@ impl From<Template> for TemplateView {
     }
 }
 
+impl From<Template> for TemplateCopy {
+    fn from(template: Template) -> Self {
+        Self {
+            version: template.version,
+            subject: template.subject,
+            preheader: template.preheader,
+            content: template.content.0,
+        }
+    }
+}
+
 /// `POST /templates`
 #[utoipa::path(
     post, path = "/api/v1/templates", operation_id = "templates_create", tag = "campaigns",
@@ -97,7 +112,10 @@ pub(crate) async fn create(
     state
         .host
         .db
-        .run(move |conn| Ok::<_, Error>(templates::insert(conn, &stored)?))
+        .transaction(move |conn| {
+            templates::insert(conn, &stored)?;
+            Ok::<_, Error>(tell_saved(conn, &stored)?)
+        })
         .await?;
     Ok(HttpResponse::Created()
         .insert_header(("location", format!("/api/v1/templates/{}", template.id)))
@@ -194,6 +212,7 @@ pub(crate) async fn replace(
                 ..old
             };
             templates::update(conn, &template)?;
+            tell_saved(conn, &template)?;
             Ok(template)
         })
         .await?;
@@ -221,10 +240,46 @@ pub(crate) async fn delete(
     let deleted = state
         .host
         .db
-        .run(move |conn| Ok::<_, Error>(templates::delete(conn, workspace, id)?))
+        .transaction(move |conn| {
+            let deleted = templates::delete(conn, workspace, id)?;
+            if deleted {
+                outbox::push(conn, workspace, &TemplateDeleted { template_id: id })?;
+            }
+            Ok::<_, Error>(deleted)
+        })
         .await?;
     match deleted {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Error::TemplateNotFound(id)),
     }
+}
+
+/// Tells the others what a template says now, in the transaction that saves it.
+fn tell_saved(conn: &mut PgConnection, template: &Template) -> QueryResult<()> {
+    let saved = TemplateSaved {
+        template_id: template.id,
+        template: template.clone().into(),
+    };
+    outbox::push(conn, template.workspace_id, &saved)
+}
+
+/// `?workspace_id=`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfWorkspace {
+    workspace_id: WorkspaceId,
+}
+
+/// `GET /internal/templates/{id}`: for who was not told of it yet.
+pub(crate) async fn copy(
+    state: Data<State>,
+    _caller: ServiceCaller,
+    id: Path<TemplateId>,
+    query: Query<OfWorkspace>,
+) -> Result<Json<TemplateCopy>, Error> {
+    let (workspace, id) = (query.workspace_id, id.into_inner());
+    let find =
+        move |conn: &mut _| templates::get(conn, workspace, id)?.ok_or(Error::TemplateNotFound(id));
+    let template = state.host.db.run(find).await?;
+    Ok(Json(template.into()))
 }

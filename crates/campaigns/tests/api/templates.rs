@@ -1,3 +1,6 @@
+use common::auth::Service;
+use common::dto::template::TemplateCopy;
+use common::ids::{TemplateId, WorkspaceId};
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
@@ -90,4 +93,70 @@ async fn two_editors_of_a_template_do_not_overwrite_each_other() {
         .send()
         .await
         .assert_error(412, "changed_meanwhile");
+}
+
+#[actix_web::test]
+async fn others_are_told_of_every_change_and_may_ask() {
+    let stage = Stage::new().await;
+    let told = || {
+        let events = stage.app.events().into_iter();
+        events
+            .filter(|kind| kind.starts_with("template."))
+            .collect::<Vec<_>>()
+    };
+    let broken = template("<p>{{ lead.first_name | }}</p>");
+    let refused = stage
+        .marketer
+        .post("/api/v1/templates")
+        .json(&broken)
+        .send();
+    refused.await.assert_error(422, "invalid_template");
+    assert!(told().is_empty());
+    let made: Value = stage
+        .marketer
+        .post("/api/v1/templates")
+        .json(&template("<p>one</p>"))
+        .send()
+        .await
+        .assert_status(201)
+        .json();
+    let id = made["id"].as_str().expect("an id");
+    let path = format!("/api/v1/templates/{id}");
+    let changed = stage.marketer.put(&path).json(&template("<p>two</p>"));
+    changed.send().await.assert_status(200);
+
+    let notifications = stage.app.as_service(Service::Notifications);
+    let ask = |id: &str, workspace: WorkspaceId| {
+        notifications
+            .get(format!("/internal/templates/{id}?workspace_id={workspace}"))
+            .send()
+    };
+    let copy: TemplateCopy = ask(id, stage.app.workspace).await.assert_status(200).json();
+    assert_eq!(
+        (copy.version, copy.content.body.as_str()),
+        (2, "<p>two</p>")
+    );
+    assert_eq!(copy.subject, "Hello {{ lead.first_name }}");
+    ask(id, WorkspaceId::new())
+        .await
+        .assert_error(404, "template_not_found");
+    stage
+        .marketer
+        .get(format!("/internal/templates/{id}"))
+        .send()
+        .await
+        .assert_status(403);
+
+    let unknown = format!("/api/v1/templates/{}", TemplateId::new());
+    stage
+        .marketer
+        .delete(unknown)
+        .send()
+        .await
+        .assert_status(404);
+    stage.marketer.delete(&path).send().await.assert_status(204);
+    assert_eq!(
+        told(),
+        ["template.saved", "template.saved", "template.deleted"]
+    );
 }

@@ -5,3 +5,4 @@ pub mod audience;
 pub mod dispatch;
 pub mod report;
 pub mod standing;
+pub mod template;

@@ -60,7 +60,7 @@ pub(crate) async fn put_campaign(
 
 /// Compiles the content on a blocking thread: a large one takes a while.
 async fn checked(snapshot: CampaignSnapshot, at: &'static str) -> Result<CampaignSnapshot, Error> {
-    let checked = web::block(move || check(&snapshot, at).map(|()| snapshot)).await;
+    let checked = web::block(move || check(&snapshot, at).map(|_| snapshot)).await;
     let checked = checked.map_err(|error| chassis::Unavailable::because("rendering", error))?;
     Ok(checked?)
 }

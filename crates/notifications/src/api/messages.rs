@@ -1,31 +1,21 @@
 //! `/api/v1/messages`
 
-use std::sync::Arc;
-
 use actix_web::web::{self, Data};
-use actix_web::{HttpRequest, HttpResponse};
 use chassis::InvalidInput;
 use chassis::auth::Caller;
-use chassis::http::{Json, Path, Query, idempotency_key};
-use chassis::idempotency;
+use chassis::http::{Json, Path, Query};
 use chrono::{DateTime, Utc};
 use common::auth::Scope;
-use common::dto::dispatch::{AmbiguousPolicy, CampaignSnapshot, Content, Mailbox, Outcome};
-use common::ids::{CampaignId, LeadId, MessageId, TemplateId};
+use common::dto::dispatch::Outcome;
+use common::ids::{CampaignId, LeadId, MessageId};
 use common::page::{self, Page};
-use common::values::EmailAddress;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::check;
 use super::feedback::FeedbackView;
 use crate::domain::state::State;
 use crate::store::campaigns;
-use crate::store::claims::Kind;
 use crate::store::feedback;
-use crate::store::handover::{self, Single};
 use crate::store::messages::{self, Filter, Message, Place};
-use crate::store::snapshots;
 use crate::{AppState, Error};
 
 /// One message and how it went.
@@ -162,116 +152,6 @@ pub(crate) async fn show(
         message: message.into(),
         feedback: feedback.into_iter().map(FeedbackView::from).collect(),
     }))
-}
-
-/// A transactional message.
-#[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = notifications::NewMessage)]
-pub(crate) struct NewMessage {
-    to: EmailAddress,
-    #[serde(default)]
-    subject: Option<String>,
-    #[serde(default)]
-    content: Option<Content>,
-    /// Not supported yet.
-    #[serde(default)]
-    template_id: Option<TemplateId>,
-    /// What the content may print, as `data.*`.
-    #[serde(default)]
-    data: Map<String, Value>,
-    /// The installation's own address when absent.
-    #[serde(default)]
-    from: Option<Mailbox>,
-    #[serde(default)]
-    reply_to: Option<EmailAddress>,
-}
-
-#[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
-#[schema(as = notifications::MessageRef)]
-pub(crate) struct MessageRef {
-    id: MessageId,
-}
-
-/// `POST /api/v1/messages`
-#[utoipa::path(
-    post, path = "/api/v1/messages", tag = "notifications", operation_id = "notifications_messages_create",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
-    request_body = NewMessage,
-    responses(
-        (status = 202, description = "It is in the ledger and will be sent", body = MessageRef),
-        (status = 422, description = "The message cannot be sent like this", body = common::Problem),
-    )
-)]
-#[tracing::instrument(name = "messages.create", skip_all)]
-pub(crate) async fn create(
-    state: Data<AppState>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Json<NewMessage>,
-) -> Result<HttpResponse, Error> {
-    caller.require(Scope::MessagesSend)?;
-    let key = idempotency_key(&request, &body.0)?;
-    let (message, now) = (body.into_inner(), state.clock.now());
-    let (to, data) = (message.to.clone(), Value::Object(message.data.clone()));
-    let snapshot = snapshot(message, caller.workspace, &state.from)?;
-    let partitions = Arc::clone(&state.partitions);
-    let created = state
-        .db
-        .transaction(move |conn| {
-            idempotency::once(conn, caller.workspace, key.as_ref(), now, |conn| {
-                let snapshot_id = snapshots::keep(conn, &snapshot, now)?;
-                let single = Single {
-                    kind: Kind::Transactional,
-                    to: &to,
-                    snapshot_id,
-                    variables: &data,
-                };
-                let id = handover::add_single(conn, &partitions, caller.workspace, &single, now)?;
-                Ok::<_, Error>(MessageRef { id })
-            })
-        })
-        .await?;
-    state.wake.ring();
-    Ok(HttpResponse::Accepted().json(created))
-}
-
-/// What the message is made from, or everything that is wrong with it.
-fn snapshot(
-    message: NewMessage,
-    workspace_id: common::WorkspaceId,
-    default_from: &EmailAddress,
-) -> Result<CampaignSnapshot, Error> {
-    if message.template_id.is_some() {
-        return Err(Error::TemplatesNotYet);
-    }
-    let mut missing = Vec::new();
-    if message.subject.is_none() {
-        missing.push(common::FieldError::new("/subject", "must be given"));
-    }
-    if message.content.is_none() {
-        missing.push(common::FieldError::new("/content", "must be given"));
-    }
-    let (Some(subject), Some(content)) = (message.subject, message.content) else {
-        return Err(InvalidInput::fields(missing).into());
-    };
-    let from = message.from.unwrap_or_else(|| Mailbox {
-        name: String::new(),
-        email: default_from.clone(),
-    });
-    let snapshot = CampaignSnapshot {
-        workspace_id,
-        name: String::new(),
-        subject,
-        preheader: String::new(),
-        from,
-        reply_to: message.reply_to,
-        content,
-        ambiguous: AmbiguousPolicy::Resend,
-        sender_id: None,
-    };
-    check(&snapshot, "")?;
-    Ok(snapshot)
 }
 
 /// Which messages of a campaign are to be sent again.

@@ -7,6 +7,7 @@ pub(crate) mod internal;
 pub(crate) mod messages;
 pub(crate) mod receive;
 pub(crate) mod senders;
+pub(crate) mod transactional;
 pub(crate) mod view;
 pub(crate) mod webhook_deliveries;
 pub(crate) mod webhooks;
@@ -16,12 +17,13 @@ mod write_webhook;
 use chassis::InvalidInput;
 use common::FieldError;
 use common::dto::dispatch::CampaignSnapshot;
+use content::Compiled;
 
 use crate::delivery;
 
 /// Refuses a content that cannot be made into mails, naming everything that is wrong with it;
 /// `at` is where the content stands in the body.
-fn check(snapshot: &CampaignSnapshot, at: &str) -> Result<(), InvalidInput> {
+fn check(snapshot: &CampaignSnapshot, at: &str) -> Result<Compiled, InvalidInput> {
     let mut fields = Vec::new();
     for (pointer, text) in [
         ("/name", &snapshot.name),
@@ -34,22 +36,23 @@ fn check(snapshot: &CampaignSnapshot, at: &str) -> Result<(), InvalidInput> {
             fields.push(FieldError::new(format!("{at}{pointer}"), detail));
         }
     }
-    if let Err(problems) = delivery::compile(snapshot) {
-        fields.extend(problems.into_iter().map(|problem| {
+    let compiled = delivery::compile(snapshot);
+    if let Err(problems) = &compiled {
+        fields.extend(problems.iter().map(|problem| {
             let place =
                 |number: Option<usize>| number.and_then(|number| u32::try_from(number).ok());
             FieldError {
                 pointer: format!("{at}{}", problem.field.pointer()),
                 line: place(problem.line),
                 column: place(problem.column),
-                detail: problem.message,
+                detail: problem.message.clone(),
             }
         }));
     }
     // A template tells of a line break in its own words.
     fields.dedup_by(|later, first| later.pointer == first.pointer && later.line.is_none());
-    match fields.is_empty() {
-        true => Ok(()),
-        false => Err(InvalidInput::fields(fields)),
+    match compiled {
+        Ok(compiled) if fields.is_empty() => Ok(compiled),
+        _ => Err(InvalidInput::fields(fields)),
     }
 }

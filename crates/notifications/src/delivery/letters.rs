@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use common::dto::dispatch::CampaignSnapshot;
 use common::ids::{CampaignId, WorkspaceId};
 use common::values::EmailAddress;
-use content::{Compiled, Context, Parts, Prepared, Problem, Rendered, Tracking};
+use content::{Compiled, Context, Parts, Prepared, Problem, RenderError, Rendered, Tracking};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -32,6 +32,43 @@ pub(crate) fn compile(snapshot: &CampaignSnapshot) -> Result<Compiled, Vec<Probl
         preheader: Some(snapshot.preheader.as_str()).filter(|text| !text.is_empty()),
         source: &snapshot.content,
     })
+}
+
+/// Makes a transactional message of a content and throws it away; all variables that it cannot do
+/// without are named at once.
+pub(crate) fn try_out(
+    compiled: &Compiled,
+    snapshot: &CampaignSnapshot,
+    data: &serde_json::Value,
+) -> Result<(), RenderError> {
+    let mut context = Context::new()
+        .with("data", data)
+        .with("campaign", about_campaign(snapshot, None))
+        .with("workspace", about_workspace(snapshot.workspace_id, ""));
+    for name in ["unsubscribe_url", "preferences_url", "view_url"] {
+        context.set(name, "https://link.invalid/");
+    }
+    match compiled.render(&context) {
+        Err(RenderError::MissingVariables { field, variables }) => {
+            let mut all = compiled.absent(&context);
+            all.extend(variables);
+            all.sort();
+            all.dedup();
+            Err(RenderError::MissingVariables {
+                field,
+                variables: all,
+            })
+        }
+        rendered => rendered.map(drop),
+    }
+}
+
+fn about_campaign(snapshot: &CampaignSnapshot, id: Option<&str>) -> Prepared {
+    json!({ "id": id, "name": snapshot.name, "subject": snapshot.subject }).into()
+}
+
+fn about_workspace(id: WorkspaceId, name: &str) -> Prepared {
+    json!({ "id": id, "name": name }).into()
 }
 
 /// A content with all that is the same in each of its messages.
@@ -63,10 +100,9 @@ impl Letter {
         let (workspace, id) = (snapshot.workspace_id, campaign.map(|id| id.to_string()));
         let domain = mime::ascii_domain(&snapshot.from.email);
         Ok(Self {
-            campaign: json!({ "id": id, "name": snapshot.name, "subject": snapshot.subject })
-                .into(),
+            campaign: about_campaign(&snapshot, id.as_deref()),
             campaign_id: id.unwrap_or_default(),
-            workspace: json!({ "id": workspace, "name": workspace_name }).into(),
+            workspace: about_workspace(workspace, &workspace_name),
             workspace_id: workspace.to_string(),
             list_id: format!("{}.{domain}", workspace.0.simple()),
             route: Arc::new(Route {

@@ -36,7 +36,7 @@ use hand::InHand;
 use lane::Lane;
 pub(crate) use lane::Ready;
 use ledger::Ledger;
-pub(crate) use letters::{Letter, compile};
+pub(crate) use letters::{Letter, compile, try_out};
 pub(crate) use links::Links;
 pub(crate) use meters::Meters;
 pub(crate) use outlet::Outlet;

@@ -8,6 +8,7 @@ pub(crate) mod pace;
 pub(crate) mod routing;
 pub(crate) mod sender;
 pub(crate) mod state;
+pub(crate) mod transactional;
 pub(crate) mod verdict;
 pub(crate) mod warm_up;
 pub(crate) mod webhook;

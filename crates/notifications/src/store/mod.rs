@@ -15,5 +15,6 @@ pub(crate) mod people;
 pub(crate) mod replicas;
 pub(crate) mod senders;
 pub(crate) mod snapshots;
+pub(crate) mod templates;
 pub(crate) mod webhook_deliveries;
 pub(crate) mod webhooks;

@@ -12,6 +12,7 @@ mod requests;
 mod senders;
 mod sending;
 mod support;
+mod templates;
 mod webhook_deliveries;
 mod webhook_signatures;
 mod webhooks;

@@ -139,9 +139,6 @@ async fn a_transactional_message_that_says_too_little_names_all_of_it() {
         .await
         .assert_error(422, "invalid_input");
     assert_eq!(problem.errors.len(), 2, "{problem:?}");
-    post(json!({ "to": "ada@example.com", "template_id": CampaignId::new() }))
-        .await
-        .assert_error(422, "template_not_supported");
     post(json!({ "to": "nobody" }))
         .await
         .assert_error(422, "invalid_input");
