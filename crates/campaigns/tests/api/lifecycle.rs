@@ -370,15 +370,16 @@ async fn a_scheduled_campaign_whose_audience_is_gone_is_held_back_visibly() {
 async fn a_schedule_in_the_recipients_zone_holds_each_mail_until_it_is_time_there() {
     let stage = Stage::new().await;
     let mut body = stage.ready();
-    // Nine in the morning in Tokyo is midnight UTC.
-    let day = (stage.app.clock.now() + Duration::days(1)).date_naive();
+    // Nine in the morning in Tokyo is midnight UTC. Dispatch begins 14 hours before nine UTC: of the
+    // day after tomorrow that is never yet, whatever the hour is now.
+    let day = (stage.app.clock.now() + Duration::days(2)).date_naive();
     body["schedule"] = json!({ "at": format!("{day}T09:00:00"), "timezone": "recipient" });
     let campaign = id(&stage.create(&body).await);
     stage
         .act(campaign, "start", &json!({ "accept_warnings": true }))
         .await
         .assert_status(200);
-    stage.app.clock.advance(Duration::days(1));
+    stage.app.clock.advance(Duration::days(2));
     eventually("all are handed over", || async {
         stage.handed().await.len() == AUDIENCE
     })
