@@ -27,7 +27,8 @@ pub(crate) fn from_leads(
         people::withdraw(conn, workspace, left.lead_id, "unsubscribed", left.at)?;
     }
     if let Some(deleted) = payload::<LeadDeleted>(event) {
-        people::erase(conn, workspace, deleted.lead_id, clock.now())?;
+        let person = (deleted.lead_id, deleted.email.as_str());
+        people::erase(conn, workspace, person, clock.now())?;
     }
     Ok(())
 }

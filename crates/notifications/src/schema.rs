@@ -230,6 +230,8 @@ diesel::table! {
         took_ms -> Nullable<Int8>,
         created_at -> Timestamptz,
     }
+        lead_id -> Nullable<Uuid>,
+        address -> Nullable<Text>,
 }
 
 diesel::allow_tables_to_appear_in_same_query!(

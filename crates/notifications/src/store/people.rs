@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::bundles;
 use super::campaigns::{self, Tally};
 use super::feedback;
+use super::webhook_deliveries;
 use crate::domain::state::State;
 use crate::schema::{messages, suppressed_addresses, withdrawn_leads, workspaces};
 
@@ -76,11 +77,11 @@ pub(crate) fn withdraw(
 const ERASED: &str = "erased";
 
 /// Forgets a person: what waits is skipped, what was sent keeps its outcome and loses address and
-/// data. Messages in work end as they end; they are not sent again.
+/// data, and what was told of them, by mail servers or to webhooks, is erased. Messages in work end as they end; they are not sent again.
 pub(crate) fn erase(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
-    lead: LeadId,
+    (lead, email): (LeadId, &str),
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     withdraw(conn, workspace, lead, "deleted", now)?;
@@ -92,8 +93,11 @@ pub(crate) fn erase(
     let addresses: Vec<_> = addresses
         .iter()
         .map(|address| address.to_lowercase())
+        .chain([email.to_lowercase()])
+        .filter(|address| address != ERASED)
         .collect();
     feedback::erase(conn, workspace, &addresses)?;
+    webhook_deliveries::erase(conn, workspace, lead, &addresses)?;
     diesel::update(theirs)
         .set((
             messages::address.eq(ERASED),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use common::events::Envelope;
-use common::ids::{DeliveryId, WebhookId, WorkspaceId};
+use common::ids::{DeliveryId, LeadId, WebhookId, WorkspaceId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Timestamptz, Uuid as SqlUuid};
@@ -40,6 +40,7 @@ pub(crate) fn add(
 ) -> QueryResult<Vec<DeliveryId>> {
     let payload = serde_json::to_string(event)
         .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
+    let (lead, address) = about(event);
     let rows: Vec<_> = to
         .iter()
         .map(|webhook| {
@@ -53,6 +54,8 @@ pub(crate) fn add(
                 webhook_deliveries::state.eq("pending"),
                 webhook_deliveries::next_at.eq(now),
                 webhook_deliveries::created_at.eq(now),
+                webhook_deliveries::lead_id.eq(lead),
+                webhook_deliveries::address.eq(&address),
             )
         })
         .collect();
@@ -61,6 +64,53 @@ pub(crate) fn add(
         .on_conflict_do_nothing()
         .returning(webhook_deliveries::id)
         .get_results(conn)
+}
+
+/// The one person that an event tells of, if it does.
+fn about(event: &Envelope) -> (Option<Uuid>, Option<String>) {
+    let text = |name: &str| event.data.get(name).and_then(serde_json::Value::as_str);
+    let lead = text("lead_id").and_then(|id| id.parse().ok());
+    let address = text("email").or_else(|| text("address"));
+    (lead, address.map(str::to_lowercase))
+}
+
+/// Erases a person from what was and will be posted: of the events that tell of this lead or of one
+/// of these addresses (in lower case), only that they happened is left.
+pub(crate) fn erase(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    lead: LeadId,
+    addresses: &[String],
+) -> QueryResult<()> {
+    let theirs = webhook_deliveries::table
+        .filter(webhook_deliveries::workspace_id.eq(workspace.0))
+        .filter(
+            webhook_deliveries::lead_id
+                .eq(lead.0)
+                .or(webhook_deliveries::address.eq_any(addresses)),
+        );
+    let found: Vec<(Uuid, String)> = theirs
+        .select((webhook_deliveries::id, webhook_deliveries::payload))
+        .for_update()
+        .load(conn)?;
+    for (id, payload) in found {
+        diesel::update(webhook_deliveries::table.find((workspace.0, id)))
+            .set((
+                webhook_deliveries::payload.eq(without_data(&payload)),
+                webhook_deliveries::answer.eq(None::<String>),
+                webhook_deliveries::lead_id.eq(None::<Uuid>),
+                webhook_deliveries::address.eq(None::<String>),
+            ))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+fn without_data(payload: &str) -> String {
+    let mut event: serde_json::Value = serde_json::from_str(payload).unwrap_or_default();
+    event["subject"] = "erased".into();
+    event["data"] = serde_json::json!({ "erased": true });
+    event.to_string()
 }
 
 /// Which deliveries of a webhook are listed.

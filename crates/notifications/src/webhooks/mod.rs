@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chassis::outbound::Guard;
 use chrono::{DateTime, Utc};
-use common::events::Envelope;
+use common::events::{Envelope, Event, LeadDeleted};
 use diesel::{PgConnection, QueryResult};
 use tokio::sync::Notify;
 
@@ -52,10 +52,17 @@ pub(crate) fn fan_out(
     Ok(())
 }
 
-/// The event as others see it: which request of ours caused it is our business.
+/// The event as others see it: which request of ours caused it is our business, and somebody who
+/// was erased is told of by id only.
 fn outside(event: &Envelope) -> Envelope {
-    Envelope {
+    let mut outside = Envelope {
         traceparent: None,
         ..event.clone()
+    };
+    if outside.kind == LeadDeleted::KIND
+        && let Some(data) = outside.data.as_object_mut()
+    {
+        data.remove("email");
     }
+    outside
 }

@@ -1,8 +1,9 @@
 //! `/api/v1/webhooks`: made, read, changed, disabled, deleted, and whom they may lead to.
 
 use common::auth::{Role, Service as Name};
-use common::events::LeadCreated;
+use common::events::{LeadCreated, LeadDeleted, SuppressionAdded};
 use common::ids::{LeadId, WorkspaceId};
+use diesel::RunQueryDsl;
 use notifications::Notifications;
 use serde_json::{Value, json};
 use testkit::{Client, TestService, eventually};
@@ -269,4 +270,59 @@ async fn a_workspace_has_a_hundred_webhooks_at_most() {
     let next = format!("/api/v1/webhooks?limit=60&cursor={cursor}");
     let rest = hooked.show(&next).await;
     assert_eq!(rest["items"].as_array().map(Vec::len), Some(40));
+}
+
+#[derive(diesel::QueryableByName)]
+struct Payload {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    payload: String,
+}
+
+#[actix_web::test]
+async fn somebody_who_was_erased_is_in_no_delivery_any_more() {
+    let hooked = Hooked::start().await;
+    let (path, _) = hooked.hook(&["*"]).await;
+    let (lead_id, email) = (LeadId::new(), String::from("Gone@shop.example"));
+    let leads = hooked.app.peer(Name::Leads);
+    let workspace = hooked.app.workspace;
+    let created = LeadCreated {
+        lead_id,
+        email: email.clone(),
+    };
+    leads.tell(workspace, &created);
+    let suppressed = SuppressionAdded {
+        address: "gone@shop.example".into(),
+        reason: "hard".into(),
+    };
+    leads.tell(workspace, &suppressed);
+    hooked.tell();
+    hooked.until_received(3).await;
+
+    leads.tell(workspace, &LeadDeleted { lead_id, email });
+
+    let requests = hooked.until_received(4).await;
+    let body: Value = requests[3].body_json().expect("JSON");
+    assert_eq!(body["data"], json!({ "lead_id": lead_id }));
+    let payloads: Vec<Payload> = diesel::sql_query("SELECT payload FROM webhook_deliveries")
+        .load(&mut hooked.app.connect())
+        .expect("deliveries can be read");
+    let with = |text: &str| {
+        payloads
+            .iter()
+            .filter(|row| row.payload.contains(text))
+            .count()
+    };
+    assert_eq!(payloads.len(), 4);
+    assert_eq!(with("one@shop.example"), 0);
+    assert_eq!(with("\"erased\":true"), 2);
+    assert_eq!(with("grace@shop.example"), 1, "others stay as they were");
+    let again = hooked.deliveries(&path).await;
+    let id = again[3]["id"].as_str().expect("an id");
+    let redeliver = format!("{path}/deliveries/{id}/redeliver");
+    let redelivered = hooked.owner().post(redeliver).send().await;
+    redelivered.assert_status(202);
+    let requests = hooked.until_received(5).await;
+    let body: Value = requests[4].body_json().expect("JSON");
+    assert_eq!(body["type"], "lead.created");
+    assert_eq!(body["data"], json!({ "erased": true }));
 }
