@@ -149,6 +149,23 @@ fn taken(error: diesel::result::Error) -> Error {
     match violated_unique(&error) {
         Some("domains_by_name") => Error::DomainTaken,
         _ => error.into(),
+/// The domain with new keys, made on a blocking thread before any transaction: nobody waits for a
+/// connection or a lock meanwhile.
+async fn with_keys(
+    state: &AppState,
+    domain: Domain,
+    active: bool,
+) -> Result<(Domain, Vec<Key>), Error> {
+    let making = state.clone();
+    let made = web::block(move || {
+        let keys = keys(&making, &domain, active);
+        (domain, keys)
+    });
+    Ok(made
+        .await
+        .map_err(|error| chassis::Unavailable::because("making keys", error))?)
+}
+
     }
 }
 
@@ -223,11 +240,10 @@ pub(crate) async fn create(
         created_at: now,
         keys_changed_at: now,
     };
-    let making = state.clone();
+    let (domain, keys) = with_keys(&state, domain, true).await?;
     let (domain, keys) = state
         .db
         .transaction(move |conn| {
-            let keys = keys(&making, &domain, true);
             domains::insert(conn, &domain, &keys).map_err(taken)?;
             Ok::<_, Error>((domain, keys))
         })
@@ -316,12 +332,14 @@ pub(crate) async fn rotate(
     id: Path<DomainId>,
 ) -> Result<web::Json<DomainView>, Error> {
     caller.require(Scope::SendersWrite)?;
-    let (id, workspace, making) = (id.into_inner(), caller.workspace, state.clone());
+    let (id, workspace) = (id.into_inner(), caller.workspace);
+    let (domain, _) = read(&state, workspace, id).await?;
+    let (_, fresh) = with_keys(&state, domain, false).await?;
     let (domain, keys) = state
         .db
         .transaction(move |conn| {
             let domain = domains::lock(conn, workspace, id)?.ok_or(Error::NoDomain(id))?;
-            domains::renew_waiting(conn, &domain, &keys(&making, &domain, false))?;
+            domains::renew_waiting(conn, &domain, &fresh)?;
             let keys = domains::keys(conn, workspace, &[id])?;
             Ok::<_, Error>((domain, keys))
         })
