@@ -91,9 +91,13 @@ fn records(state: &AppState, domain: &Domain, keys: &[Key]) -> Vec<Record> {
         .iter()
         .filter(|key| key.domain_id == domain.id)
         .map(|key| Record::dkim(&domain.name, &key.selector, &key.record, key.active));
-    let relay = &state.sending.server.host;
+    let here = dns::Installation {
+        relay: &state.sending.server.host,
+        host: &state.dns.host,
+        bounce_domain: state.links.bounce_domain(),
+    };
     of_keys
-        .chain(dns::others(&domain.name, relay, &state.dns.host))
+        .chain(dns::others(&domain.name, here))
         .map(|record| record.remembered(&checked))
         .collect()
 }
@@ -145,10 +149,6 @@ fn keys(state: &AppState, domain: &Domain, active: bool) -> Vec<Key> {
     algorithms.iter().map(make).collect()
 }
 
-fn taken(error: diesel::result::Error) -> Error {
-    match violated_unique(&error) {
-        Some("domains_by_name") => Error::DomainTaken,
-        _ => error.into(),
 /// The domain with new keys, made on a blocking thread before any transaction: nobody waits for a
 /// connection or a lock meanwhile.
 async fn with_keys(
@@ -166,6 +166,10 @@ async fn with_keys(
         .map_err(|error| chassis::Unavailable::because("making keys", error))?)
 }
 
+fn taken(error: diesel::result::Error) -> Error {
+    match violated_unique(&error) {
+        Some("domains_by_name") => Error::DomainTaken,
+        _ => error.into(),
     }
 }
 

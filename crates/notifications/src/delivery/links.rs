@@ -91,6 +91,11 @@ impl Links {
             link: 0,
             url: String::new(),
         }
+    /// The domain of return paths; none when what cannot be delivered goes back to the sender.
+    pub(crate) fn bounce_domain(&self) -> Option<&str> {
+        self.bounce_domain.as_deref()
+    }
+
     }
 
     pub(crate) fn personal(&self, token: &MailToken) -> Personal {

@@ -44,6 +44,11 @@ pub(crate) struct Record {
     /// Of DKIM: whether this key signs. A new one waits until its record was seen.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) signs: Option<bool>,
+    /// Of SPF: whether it counts for DMARC. It does when the domain of the envelope's sender, whose
+    /// record this is, and the domain of `From` are of one organisation (relaxed alignment,
+    /// RFC 7489 §3.1.2).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) aligned: Option<bool>,
     pub(crate) status: Status,
     /// All records of this type at this name.
     pub(crate) found: Vec<String>,
@@ -57,6 +62,7 @@ impl Record {
             name,
             value,
             signs: None,
+            aligned: None,
             status: Status::Unchecked,
             found: Vec::new(),
         }
@@ -105,33 +111,56 @@ impl Record {
     }
 }
 
-/// The records besides those of the keys: SPF, DMARC, and the MX of the return path. `relay` is
-/// the mail server that sends, `host` this installation.
-pub(crate) fn others(domain: &str, relay: &str, host: &str) -> [Record; 3] {
+/// This installation, as the DNS must know it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Installation<'i> {
+    /// The mail server that sends.
+    pub(crate) relay: &'i str,
+    /// Where what comes back is taken in.
+    pub(crate) host: &'i str,
+    /// The domain of the envelopes' senders; none when that is the one of `From`.
+    pub(crate) bounce_domain: Option<&'i str>,
+}
+
+/// The records besides those of the keys: SPF, DMARC, and the MX of the return path. SPF is asked
+/// of the domain in the envelope (RFC 7208 §2.4), not of the one in `From`. Without return paths of
+/// our own, what comes back goes wherever the domain's mail goes.
+pub(crate) fn others(domain: &str, here: Installation<'_>) -> Vec<Record> {
+    let relay = here.relay;
     let sends = match relay.parse() {
         Ok(std::net::IpAddr::V4(ip)) => format!("ip4:{ip}"),
         Ok(std::net::IpAddr::V6(ip)) => format!("ip6:{ip}"),
         Err(_) => format!("a:{relay}"),
     };
     let txt = |purpose, name, value| Record::new(Kind::Txt, purpose, name, value);
-    [
-        txt(
+    let envelope = here.bounce_domain.unwrap_or(domain);
+    let spf = Record {
+        aligned: Some(organisation(envelope) == organisation(domain)),
+        ..txt(
             Purpose::Spf,
-            domain.to_owned(),
+            envelope.to_owned(),
             format!("v=spf1 {sends} ~all"),
-        ),
+        )
+    };
+    let mut records = vec![
+        spf,
         txt(
             Purpose::Dmarc,
             format!("_dmarc.{domain}"),
             "v=DMARC1; p=none".into(),
         ),
-        Record::new(
-            Kind::Mx,
-            Purpose::ReturnPath,
-            format!("bounce.{domain}"),
-            format!("10 {host}"),
-        ),
-    ]
+    ];
+    if let Some(bounce) = here.bounce_domain {
+        let mx = format!("10 {}", here.host);
+        let record = Record::new(Kind::Mx, Purpose::ReturnPath, bounce.to_owned(), mx);
+        records.push(record);
+    }
+    records
+}
+
+/// The organisational domain, by the public suffix list (RFC 7489 §3.2).
+fn organisation(domain: &str) -> &str {
+    psl::domain_str(domain).unwrap_or(domain)
 }
 
 /// Receivers take mails from it for genuine: every key that signs is published, and there is a
@@ -219,6 +248,40 @@ mod tests {
         found.iter().map(|text| (*text).to_owned()).collect()
     }
 
+    const HERE: Installation<'static> = Installation {
+        relay: "relay.example",
+        host: "clarion.test",
+        bounce_domain: Some("bounces.shop.co.uk"),
+    };
+
+    #[test]
+    fn spf_is_of_the_envelope_and_counts_within_one_organisation() {
+        for (from, bounce_domain, name, aligned) in [
+            (
+                "news.shop.co.uk",
+                HERE.bounce_domain,
+                "bounces.shop.co.uk",
+                true,
+            ),
+            ("shop.co.uk", HERE.bounce_domain, "bounces.shop.co.uk", true),
+            (
+                "other.co.uk",
+                HERE.bounce_domain,
+                "bounces.shop.co.uk",
+                false,
+            ),
+            ("other.co.uk", None, "other.co.uk", true),
+        ] {
+            let here = Installation {
+                bounce_domain,
+                ..HERE
+            };
+            let spf = &others(from, here)[0];
+            assert_eq!((spf.name.as_str(), spf.aligned), (name, Some(aligned)));
+            assert_eq!(spf.value, "v=spf1 a:relay.example ~all");
+        }
+    }
+
     #[test]
     fn a_key_is_known_by_its_value() {
         let wanted = "v=DKIM1; k=rsa; p=ABC";
@@ -261,21 +324,26 @@ mod tests {
         ] {
             assert_eq!(dmarc(&texts(&found)), status, "{found:?}");
         }
-        let [_, record, _] = others("a.b.example.com", "127.0.0.1", "clarion.test");
+        let records = others("a.b.example.com", HERE);
         assert_eq!(
-            record.elsewhere(),
+            records[1].elsewhere(),
             ["_dmarc.b.example.com", "_dmarc.example.com"]
         );
     }
 
     #[test]
     fn a_return_path_leads_here() {
-        let [spf, _, mx] = others("x.example", "relay.example", "clarion.test");
-        assert_eq!(spf.value, "v=spf1 a:relay.example ~all");
+        let records = others("x.example", HERE);
+        let mx = &records[2];
         assert_eq!(
             (mx.name.as_str(), mx.value.as_str()),
-            ("bounce.x.example", "10 clarion.test")
+            ("bounces.shop.co.uk", "10 clarion.test")
         );
+        let without = Installation {
+            bounce_domain: None,
+            ..HERE
+        };
+        assert_eq!(others("x.example", without).len(), 2, "they go elsewhere");
         for (found, status) in [
             (vec![], Status::Missing),
             (vec!["20 other.test", "5 Clarion.test"], Status::Ok),

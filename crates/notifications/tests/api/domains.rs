@@ -81,8 +81,9 @@ async fn a_domain_is_authenticated_once_its_records_are_seen() {
     let domain = made(&world, json!({ "name": "Sender.Example" })).await;
     assert_eq!(domain["name"], "sender.example");
     assert_eq!(domain["authenticated"], false);
-    let kinds = ["dkim", "dkim", "spf", "dmarc", "return_path"];
+    let kinds = ["dkim", "dkim", "spf", "dmarc"];
     let listed = domain["records"].as_array().expect("records");
+    assert_eq!(listed.len(), kinds.len(), "what comes back goes elsewhere");
     assert!(
         listed
             .iter()
@@ -123,6 +124,60 @@ async fn a_domain_is_authenticated_once_its_records_are_seen() {
         standing(&world, "sender.example").await.lacking,
         ["_dmarc.sender.example"]
     );
+}
+
+#[actix_web::test]
+async fn spf_and_mx_are_those_of_the_return_path_and_alignment_is_told() {
+    let zone = Zone::start();
+    let post = Post::start();
+    let app = setup(&post)
+        .with("DNS_SERVER", zone.address.to_string())
+        .with("BOUNCE_DOMAIN", "bounces.sender.example")
+        .start()
+        .await;
+    let world = World { app, post };
+    let ours = made(
+        &world,
+        json!({ "name": "news.sender.example", "signing": "ed25519" }),
+    )
+    .await;
+    let other = made(
+        &world,
+        json!({ "name": "else.example", "signing": "ed25519" }),
+    )
+    .await;
+    zone.txt("news.sender.example", "v=spf1 mx -all");
+    zone.txt("else.example", "v=spf1 mx -all");
+    for (domain, aligned) in [(&ours, true), (&other, false)] {
+        let checked = posted(&world, domain, "check").await;
+        for purpose in ["spf", "return_path"] {
+            let record = records(&checked, purpose)[0];
+            assert_eq!(record["name"], "bounces.sender.example");
+            assert_eq!(record["status"], "missing", "{record}");
+        }
+        assert_eq!(records(&checked, "spf")[0]["aligned"], aligned);
+    }
+    publish(&zone, &ours);
+    let checked = posted(&world, &ours, "check").await;
+    for purpose in ["spf", "return_path"] {
+        assert_eq!(records(&checked, purpose)[0]["status"], "ok", "{checked}");
+    }
+}
+
+#[actix_web::test]
+async fn a_domain_that_is_made_twice_at_once_is_made_once() {
+    let zone = Zone::start();
+    let world = world(&zone).await;
+    let owner = world.app.as_role(Role::Owner);
+    let body = json!({ "name": "sender.example" });
+    let make = || owner.post("/api/v1/domains").json(&body).send();
+    let (first, second) = tokio::join!(make(), make());
+    let (made, refused) = match first.status {
+        201 => (first, second),
+        _ => (second, first),
+    };
+    made.assert_status(201);
+    refused.assert_error(409, "domain_taken");
 }
 
 #[actix_web::test]
@@ -203,7 +258,7 @@ async fn without_an_answer_of_the_dns_a_record_stays_as_it_was() {
     .await;
     let checked = posted(&world, &domain, "check").await;
     let records = checked["records"].as_array().expect("records");
-    assert_eq!(records.len(), 4);
+    assert_eq!(records.len(), 3);
     assert!(
         records.iter().all(|record| record["status"] == "unchecked"),
         "{checked}"
