@@ -152,6 +152,11 @@ events! {
         at: DateTime<Utc>,
     }
 
+    /// Somebody wrote to the address in a mail that unsubscribes.
+    MessageDeclined = "message.declined" of message_id {
+        message_id: MessageId, lead_id: LeadId, campaign_id: Option<CampaignId>, at: DateTime<Utc>
+    }
+
     /// Nothing is delivered to this webhook any more, because of its answers.
     WebhookDisabled = "webhook.disabled" of webhook_id {
         webhook_id: WebhookId, url: String, reason: String, at: DateTime<Utc>

@@ -1,6 +1,7 @@
-//! Return paths (VERP): whom a bounce is about stands in the address that it comes back to.
+//! Return paths (VERP): whom a bounce is about stands in the address that it comes back to. And
+//! addresses that a mail to unsubscribes (RFC 2369), which say the same.
 //!
-//! The address is `b-<token>@<bounce domain>`. The token is base32 (RFC 4648 §6) in lower case of
+//! The address is `b-<token>@<bounce domain>`, or `u-<token>` of those who leave. The token is base32 (RFC 4648 §6) in lower case of
 //! `key id | message | start of the workspace | last day | tag`, the tag being HMAC-SHA-256 cut to
 //! 80 bits (RFC 2104 §5). Mail servers may change the case of it, and a local part has at most 64
 //! octets (RFC 5321 §4.5.3.1.1): this one has 62.
@@ -16,14 +17,33 @@ use crate::token::{BadToken, Keyring, mac};
 /// How long a return path is accepted after its mail was made.
 pub const VALID_DAYS: i64 = 30;
 
-const PREFIX: &str = "b-";
+/// How long a mail to an address that unsubscribes is heeded.
+pub const LEAVING_DAYS: i64 = 730;
+
+/// What a mail to an address means.
+#[derive(Clone, Copy, Debug)]
+struct Meaning {
+    prefix: &'static str,
+    days: i64,
+    /// Signed with the payload, and no [`Purpose`](crate::token::Purpose) has this number.
+    purpose: u8,
+}
+
+const RETURNED: Meaning = Meaning {
+    prefix: "b-",
+    days: VALID_DAYS,
+    purpose: 5,
+};
+const LEAVING: Meaning = Meaning {
+    prefix: "u-",
+    days: LEAVING_DAYS,
+    purpose: 6,
+};
+
 /// Octets of the workspace's id: its time and 12 random bits.
 const WORKSPACE_LEN: usize = 8;
 const PAYLOAD_LEN: usize = 1 + 16 + WORKSPACE_LEN + 2;
 const TAG_LEN: usize = 10;
-/// Signed with the payload, and no [`Purpose`](crate::token::Purpose) has this number.
-const PURPOSE: u8 = 5;
-
 /// What a return path says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReturnPath {
@@ -40,6 +60,25 @@ impl Keyring {
         message: MessageId,
         now: DateTime<Utc>,
     ) -> String {
+        self.address_of(RETURNED, (workspace, message), now)
+    }
+
+    /// The local part of the address that unsubscribes from a message made at `now`.
+    pub fn leaving_path(
+        &self,
+        workspace: WorkspaceId,
+        message: MessageId,
+        now: DateTime<Utc>,
+    ) -> String {
+        self.address_of(LEAVING, (workspace, message), now)
+    }
+
+    fn address_of(
+        &self,
+        meaning: Meaning,
+        (workspace, message): (WorkspaceId, MessageId),
+        now: DateTime<Utc>,
+    ) -> String {
         let Some((number, secret)) = self.first() else {
             return String::new();
         };
@@ -47,11 +86,14 @@ impl Keyring {
         bytes.push(*number);
         bytes.extend(message.0.as_bytes());
         bytes.extend(&workspace.0.as_bytes()[..WORKSPACE_LEN]);
-        bytes.extend(day(now + TimeDelta::days(VALID_DAYS)).to_be_bytes());
-        let tag = mac(secret, &signed(&bytes)).finalize().into_bytes();
+        bytes.extend(day(now + TimeDelta::days(meaning.days)).to_be_bytes());
+        let tag = mac(secret, &signed(&bytes, meaning))
+            .finalize()
+            .into_bytes();
         bytes.extend(&tag[..TAG_LEN]);
         format!(
-            "{PREFIX}{}",
+            "{}{}",
+            meaning.prefix,
             BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
         )
     }
@@ -62,8 +104,27 @@ impl Keyring {
         local: &str,
         now: DateTime<Utc>,
     ) -> Result<ReturnPath, BadToken> {
-        let (prefix, token) = local.split_at_checked(PREFIX.len()).ok_or(BadToken)?;
-        if !prefix.eq_ignore_ascii_case(PREFIX) {
+        self.read_address(RETURNED, local, now)
+    }
+
+    /// Reads the local part of an address that unsubscribes, which is ours and not over.
+    pub fn read_leaving_path(
+        &self,
+        local: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ReturnPath, BadToken> {
+        self.read_address(LEAVING, local, now)
+    }
+
+    fn read_address(
+        &self,
+        meaning: Meaning,
+        local: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ReturnPath, BadToken> {
+        let prefix = meaning.prefix;
+        let (found, token) = local.split_at_checked(prefix.len()).ok_or(BadToken)?;
+        if !found.eq_ignore_ascii_case(prefix) {
             return Err(BadToken);
         }
         let bytes = BASE32_NOPAD_NOCASE
@@ -74,7 +135,7 @@ impl Keyring {
         }
         let (payload, tag) = bytes.split_at(PAYLOAD_LEN);
         let genuine = self.numbered(payload[0]).any(|secret| {
-            let signed = mac(secret, &signed(payload));
+            let signed = mac(secret, &signed(payload, meaning));
             signed.verify_truncated_left(tag).is_ok()
         });
         let last_day = u16::from_be_bytes([payload[PAYLOAD_LEN - 2], payload[PAYLOAD_LEN - 1]]);
@@ -90,8 +151,8 @@ impl Keyring {
     }
 }
 
-fn signed(payload: &[u8]) -> Vec<u8> {
-    [payload, &[PURPOSE]].concat()
+fn signed(payload: &[u8], meaning: Meaning) -> Vec<u8> {
+    [payload, &[meaning.purpose]].concat()
 }
 
 /// Days since 1970: enough of them until 2149.
@@ -137,6 +198,21 @@ mod tests {
         assert!(keys("s").read_return_path(&local, at(VALID_DAYS)).is_ok());
         let late = keys("s").read_return_path(&local, at(VALID_DAYS + 1));
         assert_eq!(late, Err(BadToken));
+    }
+
+    #[test]
+    fn an_address_that_unsubscribes_is_no_return_path_and_lasts_longer() {
+        let (workspace, message) = (WorkspaceId::new(), MessageId::new());
+        let local = keys("s").leaving_path(workspace, message, at(0));
+        assert_eq!(local.len(), 62);
+        let read = keys("s").read_leaving_path(&local, at(LEAVING_DAYS));
+        assert_eq!(read.expect("ours").message_id, message);
+        let late = keys("s").read_leaving_path(&local, at(LEAVING_DAYS + 1));
+        assert_eq!(late, Err(BadToken));
+        assert_eq!(keys("s").read_return_path(&local, at(1)), Err(BadToken));
+        let forged = local.replacen("u-", "b-", 1);
+        assert_eq!(keys("s").read_return_path(&forged, at(1)), Err(BadToken));
+        assert_eq!(keys("t").read_leaving_path(&local, at(1)), Err(BadToken));
     }
 
     #[test]

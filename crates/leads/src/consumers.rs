@@ -6,12 +6,16 @@ use chassis::Host;
 use chassis::client::Peer;
 use chassis::feed::{Consumer, payload};
 use chrono::{DateTime, Utc};
+use common::WorkspaceId;
 use common::events::{
-    AddressBounced, AddressComplained, EngagementRecorded, Envelope, Event as _, MessagesSettled,
+    AddressBounced, AddressComplained, EngagementRecorded, Envelope, Event as _, MessageDeclined,
+    MessagesSettled,
 };
+use common::token::MailToken;
 use common::values::EmailAddress;
 use diesel::{PgConnection, QueryResult};
 
+use crate::api::unsubscribe::unsubscribe;
 use crate::store::{leads, suppressions};
 
 /// Follows notifications: an address that does not exist, or whose owner called a mail spam, is not
@@ -25,6 +29,9 @@ pub(crate) fn bounces(host: &Host, notifications: Arc<Peer>) -> Consumer {
 }
 
 fn bounced(conn: &mut PgConnection, event: &Envelope, now: DateTime<Utc>) -> QueryResult<()> {
+    if let Some(declined) = payload::<MessageDeclined>(event) {
+        return leave(conn, event.workspaceid, &declined);
+    }
     let bounce = payload::<AddressBounced>(event).map(|told| (told.address, "hard_bounce"));
     let complaint = payload::<AddressComplained>(event).map(|told| (told.address, "complaint"));
     let Some((address, reason)) = bounce.or(complaint) else {
@@ -38,6 +45,26 @@ fn bounced(conn: &mut PgConnection, event: &Envelope, now: DateTime<Utc>) -> Que
             tracing::warn!(event.id = %event.id, %why, "a bounce of what is no address passed over");
         }
     }
+    Ok(())
+}
+
+/// Somebody wrote to the address in a mail that unsubscribes, as RFC 2369 has it.
+fn leave(
+    conn: &mut PgConnection,
+    workspace_id: WorkspaceId,
+    declined: &MessageDeclined,
+) -> QueryResult<()> {
+    let mail = MailToken {
+        workspace_id,
+        campaign_id: declined.campaign_id,
+        lead_id: Some(declined.lead_id),
+        message_id: declined.message_id,
+        issued_at: declined.at,
+        link: 0,
+        url: String::new(),
+    };
+    // Somebody who is gone gets no mail anyway.
+    unsubscribe(conn, &mail, declined.lead_id, "mail", declined.at)?;
     Ok(())
 }
 

@@ -114,7 +114,7 @@ fn choose(
         .iter()
         .any(|(member, _)| ticked.contains(&member.list_id))
     {
-        return unsubscribe(conn, token, id, "preferences", now);
+        return Ok(unsubscribe(conn, token, id, "preferences", now)?);
     }
     let actor = format!("lead, by the mail {}", token.message_id);
     let consent = Consent {

@@ -10,7 +10,7 @@ use common::events::LeadUnsubscribed;
 use common::token::{MailToken, Purpose};
 use common::values::EmailAddress;
 use common::{LeadId, ListId};
-use diesel::PgConnection;
+use diesel::{PgConnection, QueryResult};
 
 use super::page::{bad_link, escape, masked, nobody, page};
 use crate::error::Error;
@@ -80,7 +80,7 @@ pub(crate) async fn act(
         .db
         .transaction(move |conn| {
             let method = if one_click { "one_click" } else { "link" };
-            unsubscribe(conn, &opened, lead, method, now)
+            Ok::<_, Error>(unsubscribe(conn, &opened, lead, method, now)?)
         })
         .await?;
     if !known {
@@ -101,7 +101,7 @@ pub(crate) fn unsubscribe(
     lead: LeadId,
     method: &str,
     now: DateTime<Utc>,
-) -> Result<bool, Error> {
+) -> QueryResult<bool> {
     let workspace = token.workspace_id;
     let Some(lead) = leads::lock(conn, workspace, lead)? else {
         return Ok(false);

@@ -1,6 +1,7 @@
 use common::auth::Service;
 use common::events::{
     AddressBounced, AddressComplained, Engagement, EngagementKind, EngagementRecorded,
+    MessageDeclined,
 };
 use common::{LeadId, MessageId};
 use serde_json::json;
@@ -50,6 +51,31 @@ async fn an_address_that_complained_is_suppressed_for_that() {
     })
     .await;
     assert_eq!(app.events(), ["suppression.added"]);
+}
+
+#[actix_web::test]
+async fn who_writes_to_the_address_that_unsubscribes_is_unsubscribed() {
+    let app = start().await;
+    let lead = given_lead(&app, json!({ "email": "ada@example.com" })).await;
+    let declined = |lead_id: LeadId| MessageDeclined {
+        message_id: MessageId::new(),
+        lead_id,
+        campaign_id: None,
+        at: app.clock.now(),
+    };
+    let told_before = app.events().len();
+    let peer = app.peer(Service::Notifications);
+    peer.tell(app.workspace, &declined(LeadId::new()));
+    for _ in 0..2 {
+        peer.tell(app.workspace, &declined(id(&lead).parse().expect("an id")));
+    }
+    eventually("the address is suppressed", || async {
+        let page = get(&app, "/api/v1/suppressions").await;
+        fields(&page, "reason") == ["unsubscribe"]
+    })
+    .await;
+    let told = app.events().split_off(told_before);
+    assert_eq!(told, ["suppression.added", "lead.unsubscribed"]);
 }
 
 #[actix_web::test]

@@ -207,7 +207,7 @@ impl Letter {
             Kind::Campaign | Kind::Test => Bulk::Campaign {
                 unsubscribe: Unsubscribe {
                     url: &personal.unsubscribe,
-                    mailto: None,
+                    mailto: personal.leave.as_ref().map(EmailAddress::as_str),
                 },
                 feedback: [&self.campaign_id, &self.workspace_id, kind.as_str()],
                 list_name: &self.workspace_name,

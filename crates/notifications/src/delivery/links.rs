@@ -21,6 +21,8 @@ pub(crate) struct Links {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Personal {
     pub(crate) unsubscribe: String,
+    /// The same by mail.
+    pub(crate) leave: Option<EmailAddress>,
     pub(crate) preferences: String,
     pub(crate) view: String,
     pub(crate) pixel: String,
@@ -43,12 +45,35 @@ impl Links {
 
     /// Where what cannot be delivered comes back to; none when that is the sender.
     pub(crate) fn return_path(&self, token: &MailToken) -> Option<EmailAddress> {
-        let (domain, at) = (self.bounce_domain.as_deref()?, token.issued_at);
-        let local = self
-            .keys
-            .return_path(token.workspace_id, token.message_id, at);
+        let keys = &self.keys;
+        let local = keys.return_path(token.workspace_id, token.message_id, token.issued_at);
+        self.in_bounce_domain(&local)
+    }
+
+    /// The address that a mail to unsubscribes (RFC 2369 §3.2); none when no mail comes to us.
+    pub(crate) fn leaving_path(&self, token: &MailToken) -> Option<EmailAddress> {
+        let keys = &self.keys;
+        let local = keys.leaving_path(token.workspace_id, token.message_id, token.issued_at);
+        self.in_bounce_domain(&local)
+    }
+
+    fn in_bounce_domain(&self, local: &str) -> Option<EmailAddress> {
+        let domain = self.bounce_domain.as_deref()?;
         let address = EmailAddress::parse(&format!("{local}@{domain}"));
         Some(address.expect("a token beside a domain that was looked at"))
+    }
+
+    /// Reads an address that `leaving_path` made.
+    pub(crate) fn open_leaving_path(
+        &self,
+        address: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ReturnPath, BadToken> {
+        let (local, domain) = address.rsplit_once('@').ok_or(BadToken)?;
+        match self.is_bounce_domain(domain) {
+            true => self.keys.read_leaving_path(local, now),
+            false => Err(BadToken),
+        }
     }
 
     /// Reads an address that `return_path` made not too long ago.
@@ -64,6 +89,11 @@ impl Links {
             }
             _ => Err(BadToken),
         }
+    }
+
+    /// The domain of return paths; none when what cannot be delivered goes back to the sender.
+    pub(crate) fn bounce_domain(&self) -> Option<&str> {
+        self.bounce_domain.as_deref()
     }
 
     pub(crate) fn is_bounce_domain(&self, domain: &str) -> bool {
@@ -91,17 +121,13 @@ impl Links {
             link: 0,
             url: String::new(),
         }
-    /// The domain of return paths; none when what cannot be delivered goes back to the sender.
-    pub(crate) fn bounce_domain(&self) -> Option<&str> {
-        self.bounce_domain.as_deref()
-    }
-
     }
 
     pub(crate) fn personal(&self, token: &MailToken) -> Personal {
         let leave = self.keys.seal(Purpose::Unsubscribe, token);
         Personal {
             unsubscribe: format!("{}/u/{leave}", self.public),
+            leave: self.leaving_path(token),
             preferences: format!("{}/p/{leave}", self.public),
             view: format!("{}/v/{}", self.public, self.keys.seal(Purpose::View, token)),
             pixel: format!(

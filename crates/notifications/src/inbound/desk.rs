@@ -9,6 +9,7 @@ use diesel::{PgConnection, QueryResult};
 use mail::bounce::{self, Report, Verdict};
 use uuid::Uuid;
 
+use super::leaving::leave;
 use super::meters::Meters;
 use super::record::{About, Told, record};
 use super::session::Intake;
@@ -35,6 +36,8 @@ pub(crate) struct Desk {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Recipient {
     Returned(ReturnPath),
+    /// A mail to it unsubscribes, whatever it says.
+    Leaving(ReturnPath),
     Complaints,
 }
 
@@ -53,6 +56,9 @@ impl Intake for Desk {
         if let Ok(path) = self.links.open_return_path(address, self.clock.now()) {
             return Some(Recipient::Returned(path));
         }
+        if let Ok(path) = self.links.open_leaving_path(address, self.clock.now()) {
+            return Some(Recipient::Leaving(path));
+        }
         let (local, domain) = address.rsplit_once('@')?;
         let complaints = COMPLAINTS
             .iter()
@@ -70,6 +76,7 @@ impl Intake for Desk {
                 for recipient in to {
                     let outcome = match recipient {
                         Recipient::Returned(path) => returned(conn, path, &report, now)?,
+                        Recipient::Leaving(path) => leave(conn, path, now)?,
                         Recipient::Complaints => complained(conn, &links, &mail, &report, now)?,
                     };
                     outcomes.push(outcome);
@@ -97,6 +104,8 @@ impl Intake for Desk {
 pub(crate) enum Outcome {
     Recorded(Class),
     Repeated,
+    /// It unsubscribes somebody.
+    Left,
     /// It says nothing that we understand.
     Unread,
     /// The message is not in the ledger, or its person was forgotten.

@@ -32,6 +32,7 @@ impl Meters {
         let result = match outcome {
             Outcome::Recorded(class) => class.as_str(),
             Outcome::Repeated => "repeated",
+            Outcome::Left => "left",
             Outcome::Unread => "unread",
             Outcome::Unmatched => "unmatched",
         };

@@ -2,6 +2,7 @@
 
 mod desk;
 mod domain;
+mod leaving;
 mod lines;
 mod listener;
 mod meters;

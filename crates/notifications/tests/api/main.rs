@@ -6,6 +6,7 @@ mod hooks;
 mod inbound;
 mod kill;
 mod leases;
+mod leaving;
 mod main_path;
 mod outcomes;
 mod requests;
