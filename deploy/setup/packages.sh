@@ -2,8 +2,8 @@
 # Installs the system packages that Clarion is built and run with, if any is missing.
 #
 #   packages.sh           what `make up` needs
-#   packages.sh test      also smtp-sink, which tests send to, dkimpy, which reads our mails,
-#                         and Python's venv, for what verifies our webhooks
+#   packages.sh test      also smtp-sink, which tests send to, dkimpy and spamassassin, which read
+#                         our mails, and Python's venv, for what verifies our webhooks
 #   packages.sh bench     also nginx, which the gateway is measured against, and wrk, which does it
 #
 # Nothing that it installs is started, now or at the next boot: Clarion runs servers of its own.
@@ -50,7 +50,7 @@ missing_packages() {
     has_program redis-server || echo redis-server
     case $1 in test | bench) has_program smtp-sink || echo postfix ;; esac
     case $1 in test) has_module dkim || echo python3-dkim; has_module nacl || echo python3-nacl ;; esac
-    case $1 in test) has_venv || echo python3-venv ;; esac
+    case $1 in test) has_venv || echo python3-venv; has_program spamassassin || echo spamassassin ;; esac
     case $1 in bench) has_program nginx || echo nginx-light; has_program wrk || echo wrk ;; esac
 }
 

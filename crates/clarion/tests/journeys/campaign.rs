@@ -11,6 +11,14 @@ use crate::platform::{Launch, OWNER, Platform};
 
 /// Imports `count` people into a new list and answers the list's id.
 pub(crate) async fn list_of(client: &Client, count: usize) -> String {
+    let rows: String = (0..count)
+        .map(|n| format!("person{n}@example.com,Person {n}\n"))
+        .collect();
+    imported(client, format!("email,first_name\n{rows}")).await
+}
+
+/// Imports a CSV into a new list and answers the list's id.
+pub(crate) async fn imported(client: &Client, csv: String) -> String {
     let list: Value = client
         .post("/api/v1/lists")
         .json(&json!({ "name": "Everybody" }))
@@ -19,13 +27,10 @@ pub(crate) async fn list_of(client: &Client, count: usize) -> String {
         .assert_status(201)
         .json();
     let list = list["id"].as_str().expect("an id").to_owned();
-    let rows: String = (0..count)
-        .map(|n| format!("person{n}@example.com,Person {n}\n"))
-        .collect();
     let import: Value = client
         .post(format!("/api/v1/leads/imports?list_id={list}"))
         .header("content-type", "text/csv")
-        .body(format!("email,first_name\n{rows}"))
+        .body(csv)
         .send()
         .await
         .assert_status(202)

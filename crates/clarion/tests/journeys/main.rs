@@ -5,4 +5,5 @@ mod chaos;
 mod crashes;
 mod outages;
 mod platform;
+mod spam;
 mod starting;
