@@ -36,6 +36,14 @@ impl Client {
         }
     }
 
+    /// The same server, asked by somebody else.
+    pub fn with_token(&self, token: String) -> Self {
+        Self {
+            token: Some(token),
+            ..self.clone()
+        }
+    }
+
     pub fn get(&self, path: impl AsRef<str>) -> Request {
         self.request(Method::GET, path)
     }

@@ -4,10 +4,28 @@ use std::time::Duration;
 
 use chassis::metrics::Metrics;
 use common::dto::dispatch::Outcome;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGaugeVec};
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts};
 
 use crate::domain::state::State;
 use crate::store::moves::Move;
+
+/// How a sender is doing in this process.
+#[derive(Clone, Debug)]
+pub(super) struct SenderState {
+    pub(super) key: String,
+    pub(super) open: bool,
+    pub(super) per_second: f64,
+    pub(super) limit: Option<f64>,
+}
+
+fn per_sender(metrics: &Metrics, name: &str, help: &str) -> GaugeVec {
+    let gauge = GaugeVec::new(Opts::new(name, help), &["sender"]).expect("the name is a constant");
+    metrics
+        .registry
+        .register(Box::new(gauge.clone()))
+        .expect("registered once");
+    gauge
+}
 
 /// Counters of delivery. Clones share them.
 #[derive(Clone)]
@@ -17,6 +35,8 @@ pub(crate) struct Meters {
     waiting: IntGaugeVec,
     smtp: Histogram,
     senders: IntGaugeVec,
+    speeds: GaugeVec,
+    limits: GaugeVec,
     held_up: IntCounterVec,
 }
 
@@ -56,6 +76,16 @@ impl Meters {
                 "1 when a sender takes messages, 0 when it is away or refuses everything.",
                 &["sender"],
             ),
+            speeds: per_sender(
+                metrics,
+                "sender_messages_per_second",
+                "Messages that a sender's server answered, over the last seconds, by this process.",
+            ),
+            limits: per_sender(
+                metrics,
+                "sender_limit_per_second",
+                "Messages per second that a sender may send, in all processes; absent without a limit.",
+            ),
             held_up: metrics.counter(
                 "messages_held_up_total",
                 "Messages that could not go when their turn came: `diverted` to another sender, `parked` by a \
@@ -89,11 +119,21 @@ impl Meters {
         self.waiting.with_label_values::<&str>(&[]).set(count);
     }
 
-    /// Which senders take messages; those that are gone are forgotten.
-    pub(super) fn senders(&self, open: impl Iterator<Item = (String, bool)>) {
+    /// How the senders are doing; those that are gone are forgotten, so there are no more series
+    /// than senders.
+    pub(super) fn senders(&self, senders: impl Iterator<Item = SenderState>) {
         self.senders.reset();
-        for (sender, open) in open {
-            self.senders.with_label_values(&[&sender]).set(open.into());
+        self.speeds.reset();
+        self.limits.reset();
+        for sender in senders {
+            let label = [sender.key.as_str()];
+            self.senders
+                .with_label_values(&label)
+                .set(sender.open.into());
+            self.speeds.with_label_values(&label).set(sender.per_second);
+            if let Some(limit) = sender.limit {
+                self.limits.with_label_values(&label).set(limit);
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::allowance::Allowance;
 use super::breaker::Way;
 use super::lane::Ready;
+use super::meters::SenderState;
 use super::{Breaker, Sending};
 use crate::domain::pace::Pace;
 use crate::domain::routing::{self, FALLBACK, Rank, Serves, Standing};
@@ -48,6 +49,8 @@ pub(crate) struct Outlet {
     /// Its lanes take turns in waiting for what it is allowed.
     pub(super) turn: tokio::sync::Mutex<()>,
     domains_served: Mutex<Served>,
+    /// Messages that its server answered.
+    flow: Mutex<Flow>,
     /// When it last took the sender's address of a message.
     passed: Mutex<Option<Instant>>,
     /// It is not used any more: deleted, or made anew with other settings.
@@ -132,6 +135,11 @@ impl Outlet {
             room: Notify::new(),
             turn: tokio::sync::Mutex::default(),
             domains_served: Mutex::default(),
+            flow: Mutex::new(Flow {
+                since: Instant::now(),
+                now: 0,
+                before: 0,
+            }),
             passed: Mutex::default(),
             retired: CancellationToken::new(),
             started: AtomicBool::new(false),
@@ -262,8 +270,23 @@ impl Outlet {
         self.served().waiting.retain(|other| other != domain);
     }
 
+    /// How it is doing, for operators.
+    pub(super) fn state(&self, now: Instant) -> SenderState {
+        let open = !matches!(self.breaker.way(now), Way::Closed(_));
+        let flow = *self.flow.lock().unwrap_or_else(PoisonError::into_inner);
+        SenderState {
+            key: self.key.clone(),
+            open: open && self.breaker.reason().is_none(),
+            per_second: flow.rate(now),
+            limit: self.per_second,
+        }
+    }
+
     /// `domain` took a message.
     pub(super) fn flowed(&self, domain: &str, now: Instant) {
+        let mut flow = self.flow.lock().unwrap_or_else(PoisonError::into_inner);
+        flow.count(now);
+        drop(flow);
         let mut served = self.served();
         if served.flows.len() >= MOST_DOMAINS {
             served.flows.clear();
@@ -352,7 +375,11 @@ impl Flow {
 
     /// Per second, over the last span or what there is of it.
     fn rate(&self, now: Instant) -> f64 {
-        let age = now.saturating_duration_since(self.since).as_secs_f64();
+        let age = now.saturating_duration_since(self.since);
+        if age >= Self::SPAN * 2 {
+            return 0.0;
+        }
+        let age = age.as_secs_f64();
         let span = if self.before > 0 {
             age + 10.0
         } else {

@@ -180,13 +180,7 @@ impl Outlets {
             if let Err(error) = self.refresh(db, clock.now()).await {
                 tracing::warn!(%error, "senders cannot be read at the moment");
             }
-            meters.senders(self.all().iter().map(|outlet| {
-                let open = !matches!(outlet.breaker.way(Instant::now()), Way::Closed(_));
-                (
-                    outlet.key.clone(),
-                    open && outlet.breaker.reason().is_none(),
-                )
-            }));
+            meters.senders(self.all().iter().map(|outlet| outlet.state(Instant::now())));
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.changed.notified() => {}

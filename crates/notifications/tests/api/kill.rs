@@ -19,13 +19,28 @@ const CONNECTIONS: i64 = 4;
 const PEOPLE: usize = 400;
 
 /// The service as a process of its own.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Process {
     async fn start(database: &Database, post: &Post) -> Self {
+        let connections = CONNECTIONS.to_string();
+        let settings = [
+            ("SMTP_URL", post.url()),
+            ("SMTP_CONNECTIONS", connections),
+            ("CLARION_LOG", "error".into()),
+        ];
+        Self::with(database, &settings, Stdio::null()).await
+    }
+
+    /// With more settings than every process needs, and where its log goes.
+    pub(crate) async fn with(
+        database: &Database,
+        settings: &[(&str, String)],
+        log: impl Into<Stdio>,
+    ) -> Self {
         let address = {
             let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
             free.local_addr().expect("an address")
@@ -42,10 +57,8 @@ impl Process {
             .env("CLARION_PUBLIC_URL", "http://clarion.test")
             .env("CLARION_SERVICE_SECRET", "s")
             .env("CLARION_LINK_SECRET", "l")
-            .env("SMTP_URL", post.url())
-            .env("SMTP_CONNECTIONS", CONNECTIONS.to_string())
-            .env("CLARION_LOG", "error")
-            .stderr(Stdio::null())
+            .envs(settings.iter().map(|(key, value)| (key, value)))
+            .stderr(log)
             .stdout(Stdio::null())
             .spawn()
             .expect("the binary starts");

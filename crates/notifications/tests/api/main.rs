@@ -10,6 +10,7 @@ mod leaving;
 mod main_path;
 mod outcomes;
 mod requests;
+mod secrets;
 mod senders;
 mod sending;
 mod support;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::World;
 
 /// A server that lets nobody in but who says the password.
-fn guarded(password: &'static str) -> SocketAddr {
+pub(crate) fn guarded(password: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
     std::thread::spawn(move || {
