@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
@@ -34,6 +35,22 @@ pub struct Part {
     pub detail: Option<String>,
 }
 
+/// What a service says of itself beside what it stands on: parts that it answers without, and what
+/// is wrong with them. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Parts(Arc<Mutex<BTreeMap<&'static str, Option<String>>>>);
+
+impl Parts {
+    /// Says what is wrong with a part, or that nothing is.
+    pub fn set(&self, name: &'static str, problem: Option<String>) {
+        self.all().insert(name, problem);
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<&'static str, Option<String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// `GET /health/live`: the process turns; it is not to be restarted.
 pub(crate) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
@@ -64,6 +81,15 @@ async fn look(host: &Host) -> Health {
     if let Some(redis) = &host.redis {
         let redis = part("redis", false, redis.ping()).await;
         parts.insert("redis".to_owned(), redis);
+    }
+    for (name, problem) in host.parts.all().iter() {
+        let part = Part {
+            ok: problem.is_none(),
+            required: false,
+            took_ms: 0.0,
+            detail: problem.clone(),
+        };
+        parts.insert((*name).to_owned(), part);
     }
     Health {
         status: status(&parts).to_owned(),

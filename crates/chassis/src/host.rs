@@ -15,6 +15,7 @@ use url::Url;
 use crate::auth::Verifier;
 use crate::bell::{Bell, Ringer};
 use crate::client::{Peer, ServiceTokens};
+use crate::health::Parts;
 use crate::http::server;
 use crate::metrics::Metrics;
 use crate::redis::Redis;
@@ -51,6 +52,8 @@ pub struct Host {
     pub redis: Option<Redis>,
     pub bell: Bell,
     pub metrics: Metrics,
+    /// What it says of itself at `/health`.
+    pub parts: Parts,
     pub verifier: Arc<Verifier>,
     pub clock: Clock,
     pub http: reqwest::Client,
@@ -117,6 +120,7 @@ impl Starting {
             redis: base.redis_url.as_ref().map(Redis::new).transpose()?,
             bell: bell.clone(),
             metrics: Metrics::new(service.as_str()),
+            parts: Parts::default(),
             verifier: Arc::new(verifier),
             clock: base.clock,
             http,

@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod demo;
+mod ledger;
 mod migrate;
 mod process;
 mod secrets;
@@ -29,6 +30,8 @@ enum Verb {
     Up(up::Args),
     /// Make each service's role and schema, and bring the schemas up to date
     Migrate(migrate::Args),
+    /// See whether messages are held because the database looks restored, and release them
+    Ledger(ledger::Args),
     /// Do the main job once, through the public API, and check every figure
     Demo(demo::Args),
     /// Measure speeds, each against its limit in the same run
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let done = match Command::parse().verb {
         Verb::Up(args) => up::run(args),
         Verb::Migrate(args) => migrate::run(args),
+        Verb::Ledger(args) => ledger::run(args),
         Verb::Demo(args) => on_runtime(demo::run(args)),
         Verb::Bench(args) => on_runtime(bench::run(args)),
         Verb::Chaos(args) => on_runtime(chaos::run(args)),

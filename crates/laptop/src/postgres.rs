@@ -74,6 +74,13 @@ impl Postgres {
         format!("postgres://clarion@127.0.0.1:{}/{database}", self.port())
     }
 
+    /// The URL of a database on the server that runs in this data folder, whoever started it.
+    pub fn url_in(data_dir: &Path, database: &str) -> Option<String> {
+        let status = fs::read_to_string(pid_file(data_dir)).ok()?;
+        let port: u16 = status.lines().nth(3)?.trim().parse().ok()?;
+        Some(format!("postgres://clarion@127.0.0.1:{port}/{database}"))
+    }
+
     pub fn port(&self) -> u16 {
         self.server.port()
     }

@@ -8,6 +8,7 @@ mod domain;
 mod error;
 mod inbound;
 pub mod measure;
+pub mod operator;
 mod resolver;
 mod routes;
 mod schema;
@@ -30,7 +31,7 @@ use common::values::EmailAddress;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio_util::sync::CancellationToken;
 
-use delivery::{Delivery, Links, Meters, Outlets, Rates, Sending, Wake};
+use delivery::{Delivery, Guard, Links, Meters, Outlets, Rates, Sending, Wake};
 pub use error::Error;
 use inbound::{Desk, Listener};
 use resolver::Dns;
@@ -58,6 +59,7 @@ pub(crate) struct AppState {
     dns: Dns,
     sending: Sending,
     outlets: Arc<Outlets>,
+    guard: Arc<Guard>,
     from: EmailAddress,
     templates: Templates,
     webhooks: webhooks::Outlet,
@@ -101,6 +103,7 @@ impl chassis::Service for Notifications {
             dns: Dns::new(settings.dns_server, &settings.public_url)?,
             sending: settings.sending,
             outlets: Arc::new(outlets),
+            guard: Arc::new(Guard::new(&host)),
             from: settings.from,
             templates: Templates::new(&host.db, campaigns.clone()),
             partitions: Arc::default(),
@@ -116,6 +119,7 @@ impl chassis::Service for Notifications {
             vault: state.vault.clone(),
             meters: Meters::new(&host.metrics),
             outlets: Arc::clone(&state.outlets),
+            guard: Arc::clone(&state.guard),
             partitions: Arc::clone(&state.partitions),
             wake: Arc::clone(&state.wake),
         };

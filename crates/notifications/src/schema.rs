@@ -34,6 +34,7 @@ diesel::table! {
         skipped -> Int8,
         ambiguous -> Int8,
         created_at -> Timestamptz,
+        restored_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -229,9 +230,9 @@ diesel::table! {
         problem -> Nullable<Text>,
         took_ms -> Nullable<Int8>,
         created_at -> Timestamptz,
-    }
         lead_id -> Nullable<Uuid>,
         address -> Nullable<Text>,
+    }
 }
 
 diesel::allow_tables_to_appear_in_same_query!(

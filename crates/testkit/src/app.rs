@@ -67,6 +67,12 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// On a database that was there before.
+    pub fn on_database(mut self, database: Arc<Database>) -> Self {
+        self.database = Some(database);
+        self
+    }
+
     /// Starts the service and waits until it listens.
     pub async fn start<S: Service>(self) -> TestService<S> {
         let database = self

@@ -1,6 +1,8 @@
 //! A database per test, cloned from a migrated template.
 
 use std::collections::HashMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -51,6 +53,47 @@ impl Database {
             name,
             schema,
         }
+    }
+
+    /// What `pg_dump` makes of it: a backup that can be restored in place or elsewhere.
+    pub fn dump(&self) -> Vec<u8> {
+        let dumped = Command::new("pg_dump")
+            .args(["--dbname", &self.admin_database()])
+            .output()
+            .expect("pg_dump is installed");
+        assert!(dumped.status.success(), "{dumped:?}");
+        dumped.stdout
+    }
+
+    /// Restores a backup of it in place.
+    pub fn restore(&self, dump: &[u8]) {
+        let mut child = Command::new("psql")
+            .args(["-XqAt", "-v", "ON_ERROR_STOP=1", &self.admin_database()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("psql is installed");
+        let mut input = child.stdin.take().expect("it was asked for");
+        let old = format!("DROP SCHEMA {} CASCADE;\n", self.schema);
+        input.write_all(old.as_bytes()).expect("psql reads");
+        input.write_all(dump).expect("psql reads the dump");
+        drop(input);
+        assert!(child.wait().expect("psql ends").success());
+    }
+
+    /// A new database on `servers`, which may be others, with what a backup of an `S` holds.
+    pub fn of_dump<S: Service>(servers: &Servers, dump: &[u8]) -> Self {
+        let database = Self::new::<S>(servers);
+        database.restore(dump);
+        database
+    }
+
+    fn admin_database(&self) -> String {
+        let (server, _) = self
+            .admin_url
+            .rsplit_once('/')
+            .expect("a URL of a database");
+        format!("{server}/{}", self.name)
     }
 
     /// A connection as the service's role, in its schema.

@@ -1,6 +1,7 @@
 //! Starting and stopping: what is asked for is there, what cannot work says so in one line.
 
 use std::net::TcpListener;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -172,4 +173,63 @@ fn every_bad_setting_is_named_at_once() {
         line.contains("CLARION_HTTP_ADDR") && line.contains("CLARION_ENV"),
         "{line}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_asks_about_the_ledger_of_a_running_platform() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = |words: &[&str]| {
+        let asked = Command::new(env!("CARGO_BIN_EXE_clarion"))
+            .arg("ledger")
+            .args(words)
+            .current_dir(folder.path())
+            .env("CLARION_DATA_DIR", folder.path().join("data"))
+            .env_remove("DATABASE_URL")
+            .output()
+            .expect("the binary starts");
+        let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+        let complaint = String::from_utf8_lossy(&asked.stderr).into_owned();
+        (asked.status.code(), said, complaint)
+    };
+    let (code, _, complaint) = ledger(&["status"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        complaint.contains("DATABASE_URL: must be set"),
+        "{complaint}"
+    );
+
+    let platform = Launch::in_folder(folder.path()).start();
+    let (code, said, complaint) = ledger(&["status"]);
+    assert_eq!(code, Some(0), "{complaint}");
+    assert_eq!(said, "not held\n0 messages wait to be sent\n");
+    let (code, _, complaint) = ledger(&["release"]);
+    assert_eq!(code, Some(1));
+    assert!(complaint.contains("the ledger is not held"), "{complaint}");
+
+    // As if the data were copied from another database.
+    let copied = "UPDATE notifications.instance SET database_oid = 1";
+    let psql = Command::new("psql")
+        .args(["-XqAtc", copied, &postgres_url(&folder.path().join("data"))])
+        .status()
+        .expect("psql is installed");
+    assert!(psql.success());
+    testkit::eventually("it is held", || async {
+        ledger(&["status"]).1.starts_with("held since ")
+    })
+    .await;
+    let (code, said, complaint) = ledger(&["release", "--resend", "--by", "ada"]);
+    assert_eq!(code, Some(0), "{complaint}");
+    assert_eq!(said, "released by ada; 0 messages are ambiguous by this\n");
+    let (_, said, _) = ledger(&["status"]);
+    assert!(said.starts_with("not held\n"), "{said}");
+    assert!(
+        said.contains("released by ada (resend, 0 ambiguous)"),
+        "{said}"
+    );
+    assert_eq!(platform.stop(), Some(0));
+}
+
+/// The private Postgres of a running platform.
+fn postgres_url(data: &std::path::Path) -> String {
+    laptop::Postgres::url_in(&data.join("postgres"), "clarion").expect("it runs")
 }

@@ -196,6 +196,8 @@ pub enum LimitKind {
     DomainRate,
     WarmUp,
     SenderUnavailable,
+    /// The database looks restored: nothing is sent without the operator's word.
+    LedgerHeld,
     Paused,
     Nothing,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data};
+use chassis::Unavailable;
 use chassis::auth::ServiceCaller;
 use chassis::http::{Json, Path, Query};
 use common::dto::dispatch::{
@@ -61,7 +62,7 @@ pub(crate) async fn put_campaign(
 /// Compiles the content on a blocking thread: a large one takes a while.
 async fn checked(snapshot: CampaignSnapshot, at: &'static str) -> Result<CampaignSnapshot, Error> {
     let checked = web::block(move || check(&snapshot, at).map(|_| snapshot)).await;
-    let checked = checked.map_err(|error| chassis::Unavailable::because("rendering", error))?;
+    let checked = checked.map_err(|error| Unavailable::because("rendering", error))?;
     Ok(checked?)
 }
 
@@ -79,14 +80,17 @@ pub(crate) async fn hand_over(
         .db
         .transaction(move |conn| {
             let workspace = page.workspace_id;
-            let campaign = campaigns::find(conn, workspace, id)?.ok_or(Error::NoCampaign(id))?;
-            Ok::<_, Error>(handover::add_recipients(
-                conn,
-                &partitions,
-                &campaign,
-                page.recipients,
-                now,
-            )?)
+            let find =
+                |conn: &mut _| campaigns::find(conn, workspace, id)?.ok_or(Error::NoCampaign(id));
+            let campaign = find(conn)?;
+            let added =
+                handover::add_recipients(conn, &partitions, &campaign, page.recipients, now)?;
+            // Our counts are written, so an operator's doubts came either before, which is seen
+            // here, or will find these messages.
+            if find(conn)?.restored_at != campaign.restored_at {
+                return Err(Unavailable::new("the ledger").into());
+            }
+            Ok::<_, Error>(added)
         })
         .await?;
     state.wake.ring();
@@ -233,6 +237,8 @@ pub(crate) async fn speed(
         speed.limited_by = vec![only(LimitKind::Paused, "it is paused")];
     } else if campaign.state == "cancelled" || campaign.settlement().pending == 0 {
         speed.limited_by = vec![only(LimitKind::Nothing, "nothing is waiting to be sent")];
+    } else if let Some(why) = state.guard.held() {
+        speed.limited_by = vec![only(LimitKind::LedgerHeld, &why)];
     } else if speed.limited_by.is_empty() {
         speed.limited_by = vec![only(LimitKind::Nothing, "it goes as fast as it can")];
     }

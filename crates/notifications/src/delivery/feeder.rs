@@ -242,6 +242,9 @@ impl Claimer {
 
     /// The messages of what was claimed; none when nothing is due.
     async fn claim(&mut self, limit: i64) -> Result<Option<Vec<Claimed>>, ClaimError> {
+        if !self.delivery.guard.is_open() {
+            return Ok(None);
+        }
         let now = self.delivery.clock.now();
         let until = now + self.delivery.sending.lease;
         let lease = Lease {

@@ -12,8 +12,19 @@ use crate::store::holds;
 /// A campaign is held when nothing of it could be sent for this long.
 const LONG: Duration = Duration::from_secs(3);
 
-/// Holds and releases campaigns by what this process has seen of them.
-pub(super) async fn round(db: &Db, courses: &Courses, at: DateTime<Utc>) -> Result<(), ReadError> {
+/// Holds and releases campaigns by what this process has seen of them; all, while `ledger` says why
+/// nothing at all may be sent.
+pub(super) async fn round(
+    db: &Db,
+    courses: &Courses,
+    ledger: Option<String>,
+    at: DateTime<Utc>,
+) -> Result<(), ReadError> {
+    if let Some(reason) = ledger {
+        return db
+            .transaction(move |conn| Ok(holds::hold_all(conn, &reason, at)?))
+            .await;
+    }
     let now = Instant::now();
     let held = db.run(|conn| Ok::<_, ReadError>(holds::all(conn)?)).await?;
     let over = held

@@ -13,6 +13,7 @@ use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::guard::Guard;
 use super::hand::InHand;
 use super::{Delivery, Meters};
 use crate::domain::state::State;
@@ -57,6 +58,7 @@ impl Ledger {
             clock: delivery.clock.clone(),
             meters: delivery.meters.clone(),
             hand: Arc::clone(&hand),
+            guard: Arc::clone(&delivery.guard),
             conn: None,
             entries,
             ends: Vec::new(),
@@ -107,6 +109,7 @@ struct Writer {
     clock: Clock,
     meters: Meters,
     hand: Arc<InHand>,
+    guard: Arc<Guard>,
     conn: Option<PgConnection>,
     entries: mpsc::Receiver<Entry>,
     /// Bundles whose last message has been written; the next group ends them.
@@ -209,12 +212,28 @@ impl Writer {
         let now = self.clock.now();
         let conn = match &mut self.conn {
             Some(conn) => conn,
-            none => none.insert(connect(&self.db)?),
+            none => {
+                let mut conn = connect(&self.db)?;
+                // It may be another server: nothing begins on it before it was looked at.
+                self.guard
+                    .look_on(&mut conn, now)
+                    .map_err(WriteError::Query)?;
+                none.insert(conn)
+            }
+        };
+        let without_begins: Vec<Move>;
+        let allowed = match self.guard.is_open() {
+            true => steps,
+            false => {
+                let others = steps.iter().filter(|step| step.to != State::Sending);
+                without_begins = others.cloned().collect();
+                &without_begins
+            }
         };
         let moved = self
             .db
             .transaction_on(conn, |conn| {
-                let moved = moves::apply(conn, steps, now)?;
+                let moved = moves::apply(conn, allowed, now)?;
                 bundles::end(conn, ends)?;
                 Ok(moved)
             })

@@ -5,6 +5,7 @@ mod allowance;
 mod breaker;
 mod courses;
 mod feeder;
+mod guard;
 mod hand;
 mod holds;
 mod lane;
@@ -32,6 +33,7 @@ use mail::smtp::{SmtpServer, Timeouts};
 
 use breaker::Breaker;
 use feeder::{Feeder, Source};
+pub(crate) use guard::Guard;
 use hand::InHand;
 use lane::Lane;
 pub(crate) use lane::Ready;
@@ -67,6 +69,7 @@ pub(crate) struct Delivery {
     pub(crate) vault: Vault,
     pub(crate) meters: Meters,
     pub(crate) outlets: Arc<Outlets>,
+    pub(crate) guard: Arc<Guard>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) wake: Arc<Wake>,
 }
@@ -99,12 +102,26 @@ impl Delivery {
             meters: self.meters.clone(),
             starts,
         };
+        self.guard.round(&self.db, self.clock.now()).await;
         // Or the first messages would go through the installation's server.
-        if let Err(error) = self.outlets.refresh(&self.db, self.clock.now()).await {
+        let held = self.guard.held();
+        let refreshed = self.outlets.refresh(&self.db, held, self.clock.now());
+        if let Err(error) = refreshed.await {
             tracing::warn!(%error, "senders cannot be read at the moment");
         }
         let mut tasks = JoinSet::new();
         tasks.spawn(recovery::run(self.clone(), Arc::clone(&hand), stop.clone()));
+        let (watch, until) = (self.clone(), stop.clone());
+        tasks.spawn(async move {
+            let Self {
+                db,
+                clock,
+                guard,
+                wake,
+                ..
+            } = watch;
+            guard.run(&db, &clock, &wake, until).await;
+        });
         let (outlets, shared, rates) = (self.clone(), self.clone(), stop.clone());
         let until = stop.clone();
         tasks.spawn(async move { shared.outlets.rates.run(rates).await });
@@ -114,9 +131,10 @@ impl Delivery {
                 clock,
                 meters,
                 outlets,
+                guard,
                 ..
             } = outlets;
-            outlets.run(&db, &clock, &meters, until).await;
+            outlets.run(&db, &clock, &meters, &guard, until).await;
         });
         for source in [Source::Campaigns, Source::Singles] {
             let feeder = Feeder::new(

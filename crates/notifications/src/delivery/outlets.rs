@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::breaker::Way;
 use super::courses::{Courses, Told};
+use super::guard::Guard;
 use super::holds;
 use super::lane::Ready;
 use super::ledger::Ledger;
@@ -174,10 +175,11 @@ impl Outlets {
         db: &Db,
         clock: &Clock,
         meters: &Meters,
+        guard: &Guard,
         stop: CancellationToken,
     ) {
         while !stop.is_cancelled() {
-            if let Err(error) = self.refresh(db, clock.now()).await {
+            if let Err(error) = self.refresh(db, guard.held(), clock.now()).await {
                 tracing::warn!(%error, "senders cannot be read at the moment");
             }
             meters.senders(self.all().iter().map(|outlet| outlet.state(Instant::now())));
@@ -190,7 +192,13 @@ impl Outlets {
         self.leave(db, clock.now()).await;
     }
 
-    pub(super) async fn refresh(&self, db: &Db, at: DateTime<Utc>) -> Result<(), ReadError> {
+    /// Reads senders and what other replicas tell. `held` says why nothing at all may be sent.
+    pub(super) async fn refresh(
+        &self,
+        db: &Db,
+        held: Option<String>,
+        at: DateTime<Utc>,
+    ) -> Result<(), ReadError> {
         let report = self.report(at);
         let id = self.replica;
         let (read, reports) = db
@@ -200,7 +208,7 @@ impl Outlets {
                 Ok::<_, ReadError>((senders::enabled(conn)?, reports))
             })
             .await?;
-        holds::round(db, &self.courses, at).await?;
+        holds::round(db, &self.courses, held, at).await?;
         self.take_in(&read);
         self.rates.shared_by(reports.len());
         for report in reports {

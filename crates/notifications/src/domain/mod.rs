@@ -4,6 +4,7 @@ pub(crate) mod backoff;
 pub(crate) mod bucket;
 pub(crate) mod dns;
 pub(crate) mod feedback;
+pub(crate) mod instance;
 pub(crate) mod pace;
 pub(crate) mod routing;
 pub(crate) mod sender;

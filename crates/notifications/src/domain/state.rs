@@ -69,8 +69,9 @@ impl State {
     /// Whether a message here may go there. What is not listed is forbidden.
     pub(crate) fn may_become(self, next: Self) -> bool {
         match self {
-            // Claimed by a worker; or ended without one: withdrawn, cancelled.
-            Pending => matches!(next, Claimed | Suppressed | Skipped),
+            // Claimed by a worker; or ended without one: withdrawn, cancelled, restored from a backup
+            // that does not know what was sent since.
+            Pending => matches!(next, Claimed | Suppressed | Skipped | Ambiguous),
             // Begun; given back or put off; refused before the data; found to be unsendable.
             Claimed => matches!(next, Sending | Pending | Rejected | Suppressed | Skipped),
             // Answered; put off or known to be unsent; or the answer was lost.
@@ -102,6 +103,7 @@ mod tests {
             (Pending, Claimed),
             (Pending, Suppressed),
             (Pending, Skipped),
+            (Pending, Ambiguous),
             (Claimed, Pending),
             (Claimed, Sending),
             (Claimed, Rejected),
@@ -145,7 +147,7 @@ mod tests {
     fn nothing_is_accepted_that_was_not_begun() {
         for from in State::ALL {
             assert!(!from.may_become(Accepted) || from == Sending);
-            assert!(!from.may_become(Ambiguous) || from == Sending);
+            assert!(!from.may_become(Ambiguous) || matches!(from, Sending | Pending));
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Campaign {
     pub(crate) skipped: i64,
     pub(crate) ambiguous: i64,
     pub(crate) created_at: DateTime<Utc>,
+    /// Since when nobody knows who of it was mailed.
+    pub(crate) restored_at: Option<DateTime<Utc>>,
 }
 
 impl Campaign {

@@ -18,6 +18,7 @@ use super::campaigns::{self, Campaign, Tally};
 use super::claims::Kind;
 use super::moves;
 use super::partitions::{self, Partitions};
+use super::restored;
 use crate::domain::state::State;
 use crate::schema::messages;
 
@@ -45,13 +46,16 @@ struct Fresh {
 impl Fresh {
     fn new(campaign: &Campaign, handed: HandedRecipient, now: DateTime<Utc>) -> Self {
         let recipient = handed.recipient;
-        let (state, reason) = fate(recipient.standing, &recipient.email);
+        let (mut state, mut reason) = fate(recipient.standing, &recipient.email);
+        if state == State::Pending && campaign.restored_at.is_some() {
+            (state, reason) = (State::Ambiguous, Some(restored::REASON.into()));
+        }
         let pending = state == State::Pending;
         Self {
             id: message_id(campaign.id, campaign.created_at, recipient.lead_id).0,
             lead_id: recipient.lead_id.0,
             address: recipient.email,
-            variables: Some(recipient.lead).filter(|_| pending),
+            variables: Some(recipient.lead).filter(|_| pending || state == State::Ambiguous),
             state,
             reason,
             due_at: pending.then(|| handed.not_before.unwrap_or(now)),
@@ -157,9 +161,11 @@ fn insert(
     let settled = |message: &Fresh| message.state.is_settled().then_some(now);
     let rows: Vec<Id> = sql_query(
         "INSERT INTO messages (workspace_id, id, kind, campaign_id, lead_id, address, variables,
-                               state, reason, bundle_id, next_attempt_at, settled_at, created_at)
+                               state, reason, exception, bundle_id, next_attempt_at, settled_at,
+                               created_at)
          SELECT $1, f.id, 'campaign', $2, f.lead_id, f.address, f.variables, f.state, f.reason,
-                f.bundle_id, f.due_at, f.settled_at, $3
+                CASE f.state WHEN 'ambiguous' THEN f.state END, f.bundle_id, f.due_at, f.settled_at,
+                $3
          FROM unnest($4, $5, $6, $7, $8, $9, $10, $11, $12)
              AS f(id, lead_id, address, variables, state, reason, bundle_id, due_at, settled_at)
          ON CONFLICT DO NOTHING RETURNING id",

@@ -55,6 +55,31 @@ pub(crate) fn hold(
     Ok(())
 }
 
+/// Holds every running campaign that has something to send.
+pub(crate) fn hold_all(
+    conn: &mut PgConnection,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    #[derive(QueryableByName)]
+    struct Key {
+        #[diesel(sql_type = SqlUuid)]
+        workspace_id: Uuid,
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    let keys: Vec<Key> = sql_query(
+        "SELECT workspace_id, id FROM campaigns
+         WHERE settled_at IS NULL AND state = 'running' AND pending > 0 AND held_reason IS NULL
+         ORDER BY workspace_id, id",
+    )
+    .load(conn)?;
+    for key in keys {
+        hold(conn, (key.workspace_id, key.id), reason, now)?;
+    }
+    Ok(())
+}
+
 /// Holds it no more and tells so.
 pub(crate) fn release(conn: &mut PgConnection, (workspace, id): (Uuid, Uuid)) -> QueryResult<()> {
     let changed = sql_query(

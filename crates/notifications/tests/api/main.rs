@@ -10,6 +10,7 @@ mod leaving;
 mod main_path;
 mod outcomes;
 mod requests;
+mod restores;
 mod secrets;
 mod senders;
 mod sending;

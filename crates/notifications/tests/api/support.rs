@@ -165,6 +165,13 @@ pub(crate) struct Campaign<'w> {
     pub(crate) id: CampaignId,
 }
 
+impl<'w> Campaign<'w> {
+    /// One that this world's ledger has from before.
+    pub(crate) fn known(world: &'w World, id: CampaignId) -> Self {
+        Self { world, id }
+    }
+}
+
 impl Campaign<'_> {
     pub(crate) async fn hand_over(&self, people: &[Recipient]) -> i64 {
         let recipients: Vec<_> = people
