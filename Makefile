@@ -26,8 +26,8 @@ bench: build ## Measure speed as ratios against what the machine can do
 	@deploy/setup/packages.sh bench
 	@exec $(CLARION) bench $(ARGS)
 
-bench-send: ARGS += --only send
-bench-send: bench ## Only sending: a campaign, the path alone, and where the CPU time goes
+bench-send: ARGS += --only send,growth
+bench-send: bench ## Only sending: unsigned, signed, the path alone, where the CPU time goes, and growth
 
 chaos: build ## Send 50,000 mails while everything that can break is broken; account for everybody
 	@exec $(CLARION) chaos $(ARGS)

@@ -49,6 +49,7 @@ enum Part {
     Import,
     Ingest,
     Send,
+    Growth,
     Gateway,
     Idle,
 }
@@ -63,6 +64,8 @@ struct Size {
     events: usize,
     /// Messages of a campaign.
     messages: usize,
+    /// Messages of a large campaign.
+    growth: usize,
     /// How long requests are counted.
     seconds: u32,
 }
@@ -80,6 +83,7 @@ impl Args {
                 leads: 50_000,
                 events: 50_000,
                 messages: 5_000,
+                growth: 50_000,
                 seconds: 2,
             },
             false => Size {
@@ -87,6 +91,7 @@ impl Args {
                 leads: 200_000,
                 events: 200_000,
                 messages: 100_000,
+                growth: 1_000_000,
                 seconds: 5,
             },
         }
@@ -114,6 +119,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 async fn measure(args: &Args) -> Vec<Row> {
     let size = args.size();
     let mut rows = on_one_platform(args, size).await;
+    if args.wants(Part::Growth) {
+        say("growth");
+        rows.extend(told("growth", send::measure_growth(size).await));
+    }
     if args.wants(Part::Gateway) {
         say("gateway");
         rows.extend(told("gateway", gateway::measure(size).await));
