@@ -7,6 +7,7 @@ pub mod dto;
 pub mod error;
 pub mod events;
 pub mod ids;
+pub mod json;
 pub mod page;
 pub mod return_path;
 pub mod token;

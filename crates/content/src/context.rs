@@ -1,6 +1,10 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
+use common::json::RawJson;
 use minijinja::Value;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
 use crate::filters::is_missing;
@@ -34,6 +38,23 @@ impl From<Json> for Prepared {
     }
 }
 
+impl From<&RawJson> for Prepared {
+    fn from(json: &RawJson) -> Self {
+        let mut bytes = 0;
+        let text = json.as_str();
+        let mut reader = serde_json::Deserializer::from_str(text);
+        // serde_json stops at a depth of its own; what it does not read is as good as too deep.
+        let value = reading(0, &mut bytes).deserialize(&mut reader);
+        Self {
+            value: value.unwrap_or_else(|_| {
+                bytes = TOO_MUCH;
+                Value::from(())
+            }),
+            bytes,
+        }
+    }
+}
+
 impl From<&Prepared> for Prepared {
     fn from(prepared: &Prepared) -> Self {
         prepared.clone()
@@ -55,11 +76,98 @@ impl From<String> for Prepared {
     }
 }
 
+/// More than any context may have.
+const TOO_MUCH: usize = usize::MAX / 2;
+
+/// Reads JSON straight into a value of templates, as [`convert`] makes one.
+struct Reading<'b> {
+    depth: usize,
+    bytes: &'b mut usize,
+}
+
+fn reading(depth: usize, bytes: &mut usize) -> Reading<'_> {
+    *bytes = bytes.saturating_add(8);
+    if depth > MAX_CONTEXT_DEPTH {
+        *bytes = TOO_MUCH;
+    }
+    Reading { depth, bytes }
+}
+
+impl Reading<'_> {
+    fn inner(&mut self) -> Reading<'_> {
+        reading(self.depth + 1, self.bytes)
+    }
+
+    fn text(&mut self, text: &str) {
+        *self.bytes = self.bytes.saturating_add(text.len());
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reading<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reading<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::from(()))
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(flag.into())
+    }
+
+    fn visit_i64<E>(self, whole: i64) -> Result<Value, E> {
+        Ok(whole.into())
+    }
+
+    fn visit_u64<E>(self, whole: u64) -> Result<Value, E> {
+        Ok(i64::try_from(whole).map_or_else(|_| whole.into(), Value::from))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_str<E>(mut self, text: &str) -> Result<Value, E> {
+        self.text(text);
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = items.next_element_seed(self.inner())? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
+            self.text(&name);
+            let value = fields.next_value_seed(self.inner())?;
+            values.push((name, value));
+        }
+        let pairs = values.iter().map(|(name, value)| (&**name, value.clone()));
+        Ok(Value::from_pairs(pairs))
+    }
+}
+
 /// What deeper data would hold cannot be reached by a template.
 fn convert(json: &Json, depth: usize, bytes: &mut usize) -> Value {
     *bytes += 8;
     if depth > MAX_CONTEXT_DEPTH {
-        *bytes = usize::MAX / 2;
+        *bytes = TOO_MUCH;
         return Value::from(());
     }
     match json {
@@ -176,6 +284,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_reads_the_same_as_what_was_taken_apart() {
+        let lead = json!({
+            "a": [1, -2, 2.5, u64::MAX, null, true, "x \" é"],
+            "b": { "c": { "d": "e" } },
+        });
+        let written = RawJson::from(&lead);
+        let (one, other) = (Prepared::from(&lead), Prepared::from(&written));
+        assert_eq!((&one.value, one.bytes), (&other.value, other.bytes));
+        let kinds = |of: &Prepared| -> Vec<_> {
+            let items = of.value.get_attr("a").and_then(|a| a.try_iter());
+            items.expect("a list").map(|item| item.kind()).collect()
+        };
+        assert_eq!(kinds(&one), kinds(&other));
+    }
+
+    #[test]
     fn data_that_is_too_long_or_too_deep_is_noticed() {
         assert!(
             Context::new()
@@ -186,6 +310,8 @@ mod tests {
         for _ in 0..100 {
             deep = json!([deep]);
         }
+        let written = RawJson::from(&deep);
+        assert!(Context::new().with("x", &written).is_too_large());
         assert!(Context::new().with("x", deep).is_too_large());
         assert!(
             !Context::new()

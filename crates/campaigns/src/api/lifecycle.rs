@@ -9,6 +9,7 @@ use common::auth::Scope;
 use common::dto::audience::{AudienceCount, AudiencePageQuery};
 use common::dto::dispatch::TestSend;
 use common::events::{CampaignCancelled, CampaignPaused, CampaignResumed};
+use common::json::RawJson;
 use common::values::EmailAddress;
 use common::{CampaignId, MessageId};
 use diesel::PgConnection;
@@ -116,7 +117,7 @@ pub(crate) async fn test(
 }
 
 /// The template variables of the first person in the audience, or of a made-up one.
-async fn sample(state: &State, campaign: &Campaign) -> Result<serde_json::Value, Error> {
+async fn sample(state: &State, campaign: &Campaign) -> Result<RawJson, Error> {
     let query = AudiencePageQuery {
         query: starting::query(campaign, state),
         after: None,
@@ -127,7 +128,10 @@ async fn sample(state: &State, campaign: &Campaign) -> Result<serde_json::Value,
         false => state.peers.page(&query).await?.items.into_iter().next(),
     };
     Ok(first.map_or_else(
-        || json!({ "email": "ada@example.com", "first_name": "Ada", "last_name": "Lovelace", "attributes": {} }),
+        || {
+            json!({ "email": "ada@example.com", "first_name": "Ada", "last_name": "Lovelace", "attributes": {} })
+                .into()
+        },
         |recipient| recipient.lead,
     ))
 }

@@ -202,6 +202,6 @@ fn recipient(lead_id: LeadId) -> Recipient {
         email: format!("{lead_id}@example.com"),
         timezone: Some("Asia/Tokyo".into()),
         standing: Standing::Sendable,
-        lead: json!({ "email": format!("{lead_id}@example.com"), "first_name": "Ada" }),
+        lead: json!({ "email": format!("{lead_id}@example.com"), "first_name": "Ada" }).into(),
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{LeadId, ListId, SegmentId, WorkspaceId};
+use crate::json::RawJson;
 
 /// Who a campaign is for: members of any list or segment, less those of the excluded segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -66,7 +67,7 @@ pub struct Recipient {
     pub timezone: Option<String>,
     pub standing: Standing,
     /// The template variables under `lead.`: every lead field, `attributes` nested.
-    pub lead: serde_json::Value,
+    pub lead: RawJson,
 }
 
 /// Whether a person may be mailed.

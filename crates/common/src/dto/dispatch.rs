@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dto::audience::Recipient;
 use crate::ids::{SenderId, WorkspaceId};
+use crate::json::RawJson;
 
 /// The visible sender of a mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -106,7 +107,7 @@ pub struct CampaignOrder {
 pub struct TestSend {
     pub snapshot: CampaignSnapshot,
     pub to: Vec<crate::values::EmailAddress>,
-    pub lead: serde_json::Value,
+    pub lead: RawJson,
 }
 
 /// The fate of a message.
