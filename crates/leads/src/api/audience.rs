@@ -8,6 +8,7 @@ use common::dto::audience::{
     AudienceCount, AudiencePage, AudiencePageQuery, AudienceQuery, Gap, GapsQuery, Recipient,
     Standing,
 };
+use common::json::RawJson;
 use diesel::PgConnection;
 
 use crate::error::Error;
@@ -98,17 +99,17 @@ fn gather(conn: &mut PgConnection, asked: AudiencePageQuery) -> Result<AudienceP
     }
 }
 
-fn recipient(found: Found) -> Recipient {
+fn recipient(Found { person, standing }: Found) -> Recipient {
     Recipient {
-        lead: found.lead.variables(),
-        lead_id: found.lead.id,
-        standing: match found.standing.as_str() {
+        lead: RawJson::new(&person).expect("every field has a name"),
+        lead_id: person.id,
+        standing: match standing.as_str() {
             "suppressed" => Standing::Suppressed,
             "unsubscribed" => Standing::Unsubscribed,
             _ => Standing::Sendable,
         },
-        email: found.lead.email,
-        timezone: found.lead.timezone,
+        email: person.email,
+        timezone: person.timezone,
     }
 }
 

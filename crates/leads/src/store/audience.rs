@@ -1,15 +1,19 @@
 //! Who is in an audience: members of any of its lists and leads of any of its segments, less
 //! those of the excluded segments.
 
+use chrono::{DateTime, Utc};
 use common::dto::audience::{Audience, AudienceCount, AudienceQuery, Gap};
+use common::json::RawJson;
 use common::{LeadId, SegmentId};
+use diesel::dsl::SqlTypeOf;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
+use serde::Serialize;
 
-use super::leads::Lead;
 use super::rule_sql::Terms;
 use super::statement::Statement;
 use crate::domain::rule::{Condition, Rule};
+use crate::schema::leads;
 
 /// The standing of `l`, joined with `m` (memberships of the targeted lists) and `s` (suppression).
 /// Who is on a targeted list needs a confirmed membership; who is only in a segment needs none.
@@ -17,12 +21,51 @@ const STANDING: &str = "CASE WHEN s.address_key IS NOT NULL THEN 'suppressed'
      WHEN m.lead_id IS NOT NULL AND NOT m.confirmed THEN 'unsubscribed'
      ELSE 'sendable' END AS standing";
 
+/// What a template sees under `lead.`, in the order in which [`among`] selects it.
+#[derive(Debug, Queryable, Serialize)]
+pub(crate) struct Person {
+    pub id: LeadId,
+    pub email: String,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    phone: Option<String>,
+    company: Option<String>,
+    status: String,
+    score: i32,
+    source: Option<String>,
+    pub timezone: Option<String>,
+    locale: Option<String>,
+    tags: Vec<String>,
+    attributes: RawJson,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+type Columns = (
+    SqlTypeOf<(
+        leads::id,
+        leads::email,
+        leads::first_name,
+        leads::last_name,
+        leads::phone,
+        leads::company,
+        leads::status,
+        leads::score,
+        leads::source,
+        leads::timezone,
+        leads::locale,
+        leads::tags,
+        leads::attributes,
+        leads::created_at,
+        leads::updated_at,
+    )>,
+    Text,
+);
+
 /// A lead of an audience.
-#[derive(Debug, QueryableByName)]
+#[derive(Debug, Queryable)]
 pub(crate) struct Found {
-    #[diesel(embed)]
-    pub lead: Lead,
-    #[diesel(sql_type = Text)]
+    pub person: Person,
     pub standing: String,
 }
 
@@ -82,18 +125,22 @@ pub(crate) fn candidates(
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// Those of the candidates who belong to the audience, in order, with their standing.
+/// Those of the candidates, who are sorted, who belong to the audience, in order, with their
+/// standing.
 pub(crate) fn among(
     conn: &mut PgConnection,
     terms: &Terms,
     query: &AudienceQuery,
     ids: &[LeadId],
 ) -> QueryResult<Vec<Found>> {
-    let mut sql = Statement::new("SELECT l.*, ");
+    let mut sql = Statement::new(
+        "SELECT l.id, l.email, l.first_name, l.last_name, l.phone, l.company, l.status, l.score, l.source,
+                l.timezone, l.locale, l.tags, l.attributes, l.created_at, l.updated_at, ",
+    );
     sql.sql(STANDING);
     from(terms, query, Some(ids), &mut sql);
     sql.sql(" ORDER BY l.id");
-    sql.load(conn)
+    sql.typed::<Columns>().load(conn)
 }
 
 /// How many are in the audience, and how many of them may be mailed.
@@ -195,21 +242,28 @@ fn from(terms: &Terms, query: &AudienceQuery, ids: Option<&[LeadId]>, sql: &mut 
         segment_ids,
         exclude_segment_ids,
     } = &query.audience;
-    sql.sql(" FROM leads l LEFT JOIN (SELECT lead_id, bool_or(status = 'confirmed') AS confirmed FROM list_members WHERE workspace_id = ")
+    // For some leads each is looked up by itself, whatever the planner knows of tables that grew a
+    // moment ago; for all of them memberships are read once.
+    let (join, theirs, on) = match ids {
+        Some(_) => ("LATERAL (", " AND lead_id = l.id", "true"),
+        None => ("(", "", "m.lead_id = l.id"),
+    };
+    sql.sql(" FROM leads l LEFT JOIN ").sql(join);
+    sql.sql("SELECT lead_id, bool_or(status = 'confirmed') AS confirmed FROM list_members WHERE workspace_id = ")
         .bind(query.workspace_id)
         .sql(" AND list_id = ANY(")
         .bind(&list_ids[..])
         .sql(") AND created_at <= ")
-        .bind(query.as_of);
-    if let Some(ids) = ids {
-        sql.sql(" AND lead_id = ANY(").bind(ids).sql(")");
-    }
-    sql.sql(" GROUP BY lead_id) AS m ON m.lead_id = l.id LEFT JOIN suppressions s ON s.workspace_id = l.workspace_id AND s.address_key = l.email_key WHERE l.workspace_id = ")
+        .bind(query.as_of)
+        .sql(theirs)
+        .sql(" GROUP BY lead_id) AS m ON ")
+        .sql(on);
+    sql.sql(" LEFT JOIN suppressions s ON s.workspace_id = l.workspace_id AND s.address_key = l.email_key WHERE l.workspace_id = ")
         .bind(query.workspace_id)
         .sql(" AND l.created_at <= ")
         .bind(query.as_of);
     if let Some(ids) = ids {
-        sql.sql(" AND l.id = ANY(").bind(ids).sql(")");
+        among_ids(ids, sql);
     }
     sql.sql(" AND (m.lead_id IS NOT NULL");
     if !segment_ids.is_empty() {
@@ -219,6 +273,16 @@ fn from(terms: &Terms, query: &AudienceQuery, ids: Option<&[LeadId]>, sql: &mut 
     if !exclude_segment_ids.is_empty() {
         let excluded = Rule::Not(Box::new(any_of(exclude_segment_ids)));
         sql.sql(" AND ").append(&terms.compile(&excluded));
+    }
+}
+
+/// Narrows `l` to sorted ids. Between their ends an index finds them at once; a list alone makes
+/// Postgres read the whole table as soon as it is long.
+fn among_ids(ids: &[LeadId], sql: &mut Statement) {
+    sql.sql(" AND l.id = ANY(").bind(ids).sql(")");
+    if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
+        sql.sql(" AND l.id BETWEEN ").bind(*first);
+        sql.sql(" AND ").bind(*last);
     }
 }
 

@@ -7,7 +7,7 @@ use common::{LeadId, WorkspaceId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Nullable, Timestamptz, Uuid as SqlUuid};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::rule_sql::escape_like;
@@ -40,29 +40,6 @@ pub(crate) struct Lead {
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-}
-
-impl Lead {
-    /// What a template sees under `lead.`, and what a person sees of it.
-    pub(crate) fn variables(&self) -> Value {
-        json!({
-            "id": self.id,
-            "email": self.email,
-            "first_name": self.first_name,
-            "last_name": self.last_name,
-            "phone": self.phone,
-            "company": self.company,
-            "status": self.status,
-            "score": self.score,
-            "source": self.source,
-            "timezone": self.timezone,
-            "locale": self.locale,
-            "tags": self.tags,
-            "attributes": self.attributes,
-            "created_at": self.created_at,
-            "updated_at": self.updated_at,
-        })
-    }
 }
 
 /// What was counted of a person's reactions.

@@ -1,6 +1,8 @@
 //! SQL that is put together at run time, safely by its types: text comes from this program
 //! (`&'static str`), and everything a caller said is a bound value.
 
+use std::marker::PhantomData;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::{Pg, PgConnection};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -94,6 +96,41 @@ impl Statement {
         self
     }
 }
+
+/// A statement whose columns are read by their places: by name, each would be searched for in every
+/// row.
+#[derive(Clone, Debug)]
+pub(crate) struct Typed<T> {
+    statement: Statement,
+    columns: PhantomData<T>,
+}
+
+impl Statement {
+    /// Its columns, in their order, are `T`.
+    pub(crate) fn typed<T>(self) -> Typed<T> {
+        Typed {
+            statement: self,
+            columns: PhantomData,
+        }
+    }
+}
+
+impl<T> QueryFragment<Pg> for Typed<T> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.statement.walk_ast(out)
+    }
+}
+
+impl<T> QueryId for Typed<T> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<T> Query for Typed<T> {
+    type SqlType = T;
+}
+
+impl<T> RunQueryDsl<PgConnection> for Typed<T> {}
 
 impl QueryFragment<Pg> for Statement {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
