@@ -22,6 +22,7 @@ pub mod process;
 pub mod redis;
 pub mod schema;
 pub mod settings;
+pub mod sql;
 pub mod telemetry;
 
 pub use clock::Clock;
