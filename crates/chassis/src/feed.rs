@@ -185,12 +185,17 @@ impl Consumer {
         while !stop.is_cancelled() {
             match self.step().await {
                 Ok(0) => warned = None,
+                // There may be more.
+                Ok(count) if count >= PAGE as usize => {
+                    warned = None;
+                    continue;
+                }
                 Ok(_) => {
                     warned = None;
-                    // A busy producer tells many times a second; taken in together they cost less.
+                    // A busy producer rings many times a second; taken in together they cost less.
                     tokio::select! {
                         () = stop.cancelled() => return,
-                        () = tokio::time::sleep(BREATH) => continue,
+                        () = tokio::time::sleep(BREATH) => {}
                     }
                 }
                 Err(error) => {

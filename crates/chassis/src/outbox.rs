@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::http::context;
 use crate::schema::{feed_consumers, outbox};
+use crate::sql::fixed;
 
 thread_local! {
     /// Whether the running transaction wrote an event. A transaction runs on one thread.
@@ -38,9 +39,19 @@ pub fn push<E: Event>(
     workspace: WorkspaceId,
     event: &E,
 ) -> QueryResult<()> {
+    PUSHED.set(true);
+    push_quietly(conn, workspace, event)
+}
+
+/// The same without ringing the bell, for events that are told many times a second and that nobody
+/// hurries for: whoever reads finds them with the next event that rings, or when it looks anyway.
+pub fn push_quietly<E: Event>(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    event: &E,
+) -> QueryResult<()> {
     let data = serde_json::to_value(event)
         .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
-    PUSHED.set(true);
     diesel::insert_into(outbox::table)
         .values((
             outbox::id.eq(Uuid::now_v7()),
@@ -114,12 +125,6 @@ fn positioned(producer: Service, row: Row) -> Positioned {
     }
 }
 
-#[derive(QueryableByName)]
-struct Locked {
-    #[diesel(sql_type = Bool)]
-    locked: bool,
-}
-
 /// Gives positions to the committed rows that have none. Whoever cannot have the lock leaves it
 /// to its holder.
 fn number(conn: &mut PgConnection) -> QueryResult<()> {
@@ -132,9 +137,10 @@ fn number(conn: &mut PgConnection) -> QueryResult<()> {
     }
     conn.transaction(|conn| {
         // Its own statement: the update below must see what the last holder committed.
-        let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('outbox ' || current_schema(), 0)) AS locked";
-        if sql_query(lock).get_result::<Locked>(conn)?.locked {
-            sql_query(
+        let lock =
+            "SELECT pg_try_advisory_xact_lock(hashtextextended('outbox ' || current_schema(), 0))";
+        if fixed::<Bool>(lock).get_result(conn)? {
+            fixed::<()>(
                 "UPDATE outbox SET position = numbered.position FROM (
                      SELECT id, nextval('outbox_position') AS position FROM (
                          SELECT id FROM outbox WHERE position IS NULL ORDER BY seq LIMIT 5000
@@ -169,7 +175,7 @@ pub fn acknowledge(
         return Ok(());
     }
     // Two replicas of a consumer report out of order; never go back.
-    sql_query(
+    fixed::<()>(
         "INSERT INTO feed_consumers (consumer, position, seen_at)
          SELECT $1, $2, $3 FROM set_config('synchronous_commit', 'off', true)
          ON CONFLICT (consumer) DO UPDATE SET
