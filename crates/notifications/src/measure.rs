@@ -79,7 +79,7 @@ impl Work {
             policy: Default::default(),
             began_at: Some(Utc::now()),
             address: lead["email"].as_str().unwrap_or_default().to_owned(),
-            variables: lead.clone(),
+            variables: lead.into(),
             attempts: 0,
         })
     }

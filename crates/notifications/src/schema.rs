@@ -47,7 +47,7 @@ diesel::table! {
         lead_id -> Nullable<Uuid>,
         snapshot_id -> Nullable<Uuid>,
         address -> Text,
-        variables -> Nullable<Jsonb>,
+        variables -> Nullable<Json>,
         state -> Text,
         bundle_id -> Nullable<Uuid>,
         attempts -> Int4,

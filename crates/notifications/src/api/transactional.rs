@@ -12,6 +12,7 @@ use common::auth::Scope;
 use common::dto::dispatch::{AmbiguousPolicy, CampaignSnapshot, Content, Mailbox};
 use common::dto::template::TemplateCopy;
 use common::ids::{MessageId, TemplateId, WorkspaceId};
+use common::json::RawJson;
 use common::values::EmailAddress;
 use content::RenderError;
 use serde::{Deserialize, Serialize};
@@ -125,7 +126,7 @@ async fn accept(
     };
     // A large content takes a while.
     let tried = web::block(move || {
-        let data = Value::Object(data);
+        let data = RawJson::from(Value::Object(data));
         try_out(&snapshot, &data).map(|()| (snapshot, data))
     });
     let tried = tried
@@ -182,7 +183,7 @@ async fn look_up(
 }
 
 /// Makes the message once, so that whatever stands in its way is told before it is accepted.
-fn try_out(snapshot: &CampaignSnapshot, data: &Value) -> Result<(), Error> {
+fn try_out(snapshot: &CampaignSnapshot, data: &RawJson) -> Result<(), Error> {
     let compiled = check(snapshot, "")?;
     delivery::try_out(&compiled, snapshot, data).map_err(|error| {
         let (code, detail) = (error.code(), error.to_string());

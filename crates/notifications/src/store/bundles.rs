@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use chassis::sql::fixed;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel::sql_types::{Array, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
@@ -56,19 +56,17 @@ pub(crate) struct Lease {
 }
 
 /// A bundle somebody has a hold of.
-#[derive(Clone, Debug, QueryableByName)]
+#[derive(Clone, Debug, Queryable)]
 pub(crate) struct Bundle {
-    #[diesel(sql_type = SqlUuid)]
     pub(crate) workspace_id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
     pub(crate) id: Uuid,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
     pub(crate) campaign_id: Option<Uuid>,
-    #[diesel(sql_type = Array<SqlUuid>)]
     pub(crate) members: Vec<Uuid>,
-    #[diesel(sql_type = Text)]
     begun: String,
 }
+
+/// The columns that a claim answers.
+type Columns = (SqlUuid, SqlUuid, Nullable<SqlUuid>, Array<SqlUuid>, Text);
 
 impl Bundle {
     pub(crate) fn begun(&self) -> Begun {
@@ -117,7 +115,7 @@ macro_rules! claim {
             " FOR UPDATE SKIP LOCKED)
              UPDATE bundles AS b SET lease = $1, due_at = $2
              FROM due WHERE b.workspace_id = due.workspace_id AND b.id = due.id
-             RETURNING b.workspace_id, b.id, b.campaign_id, b.members, b.begun::text AS begun"
+             RETURNING b.workspace_id, b.id, b.campaign_id, b.members, b.begun::text"
         )
     };
 }
@@ -130,7 +128,7 @@ pub(crate) fn claim_of_campaign(
     now: DateTime<Utc>,
     limit: i64,
 ) -> QueryResult<Vec<Bundle>> {
-    sql_query(claim!(
+    fixed::<Columns>(claim!(
         "SELECT workspace_id, id FROM bundles
          WHERE workspace_id = $3 AND campaign_id = $4 AND due_at <= $5 AND lease IS NULL
          ORDER BY due_at LIMIT $6"
@@ -151,7 +149,7 @@ pub(crate) fn claim_without_campaign(
     now: DateTime<Utc>,
     limit: i64,
 ) -> QueryResult<Vec<Bundle>> {
-    sql_query(claim!(
+    fixed::<Columns>(claim!(
         "SELECT workspace_id, id FROM bundles
          WHERE due_at <= $3 AND lease IS NULL AND campaign_id IS NULL
          ORDER BY due_at LIMIT $4"
@@ -170,7 +168,7 @@ pub(crate) fn claim_any(
     lease: Lease,
     limit: i64,
 ) -> QueryResult<Vec<Bundle>> {
-    sql_query(claim!(
+    fixed::<Columns>(claim!(
         "SELECT workspace_id, id FROM bundles
          WHERE workspace_id = $3 AND campaign_id = $4 AND lease IS NULL LIMIT $5"
     ))
@@ -205,7 +203,7 @@ pub(crate) fn claim_abandoned(
     now: DateTime<Utc>,
     limit: i64,
 ) -> QueryResult<Vec<Bundle>> {
-    sql_query(claim!(
+    fixed::<Columns>(claim!(
         "SELECT workspace_id, id FROM bundles
          WHERE workspace_id = $3 AND campaign_id IS NOT DISTINCT FROM $4 AND lease IS NOT NULL
            AND due_at < $5
@@ -235,23 +233,14 @@ pub(crate) fn fence(
     conn: &mut PgConnection,
     holds: &[Hold],
 ) -> QueryResult<HashMap<(Uuid, Uuid), Begun>> {
-    #[derive(QueryableByName)]
-    struct Fenced {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
-        #[diesel(sql_type = SqlUuid)]
-        lease: Uuid,
-        #[diesel(sql_type = Text)]
-        begun: String,
-    }
     if holds.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<Fenced> = sql_query(
+    let rows: Vec<(Uuid, Uuid, String)> = fixed::<(SqlUuid, SqlUuid, Text)>(
         "UPDATE bundles AS b SET begun = b.begun | s.begins::bit(256)
          FROM unnest($1, $2, $3, $4) AS s(workspace_id, id, lease, begins)
          WHERE b.workspace_id = s.workspace_id AND b.id = s.id AND b.lease = s.lease
-         RETURNING b.id, b.lease, b.begun::text AS begun",
+         RETURNING b.id, b.lease, b.begun::text",
     )
     .bind::<Array<SqlUuid>, _>(column(holds, |hold| hold.workspace_id))
     .bind::<Array<SqlUuid>, _>(column(holds, |hold| hold.id))
@@ -260,7 +249,7 @@ pub(crate) fn fence(
     .load(conn)?;
     Ok(rows
         .into_iter()
-        .map(|row| ((row.id, row.lease), Begun::parse(&row.begun)))
+        .map(|(id, lease, begun)| ((id, lease), Begun::parse(&begun)))
         .collect())
 }
 
@@ -283,7 +272,7 @@ pub(crate) struct End {
 pub(crate) fn end(conn: &mut PgConnection, ends: &[End]) -> QueryResult<()> {
     let (back, over): (Vec<End>, Vec<End>) = ends.iter().partition(|end| end.due_at.is_some());
     if !over.is_empty() {
-        sql_query(
+        fixed::<()>(
             "DELETE FROM bundles AS b USING unnest($1, $2, $3) AS s(workspace_id, id, lease)
              WHERE b.workspace_id = s.workspace_id AND b.id = s.id AND b.lease = s.lease",
         )
@@ -293,7 +282,7 @@ pub(crate) fn end(conn: &mut PgConnection, ends: &[End]) -> QueryResult<()> {
         .execute(conn)?;
     }
     if !back.is_empty() {
-        sql_query(
+        fixed::<()>(
             "UPDATE bundles AS b SET lease = NULL, due_at = s.due_at, begun = B'0'::bit(256)
              FROM unnest($1, $2, $3, $4) AS s(workspace_id, id, lease, due_at)
              WHERE b.workspace_id = s.workspace_id AND b.id = s.id AND b.lease = s.lease",
@@ -313,12 +302,7 @@ pub(crate) fn renew(
     holds: &[Hold],
     until: DateTime<Utc>,
 ) -> QueryResult<Vec<Uuid>> {
-    #[derive(QueryableByName)]
-    struct Id {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
-    }
-    let ids: Vec<Id> = sql_query(
+    fixed::<SqlUuid>(
         "UPDATE bundles AS b SET due_at = $1
          FROM unnest($2, $3, $4) AS s(workspace_id, id, lease)
          WHERE b.workspace_id = s.workspace_id AND b.id = s.id AND b.lease = s.lease
@@ -328,8 +312,7 @@ pub(crate) fn renew(
     .bind::<Array<SqlUuid>, _>(column(holds, |hold| hold.workspace_id))
     .bind::<Array<SqlUuid>, _>(column(holds, |hold| hold.id))
     .bind::<Array<SqlUuid>, _>(column(holds, |hold| hold.lease))
-    .load(conn)?;
-    Ok(ids.into_iter().map(|row| row.id).collect())
+    .load(conn)
 }
 
 /// Locks the bundles with these messages and answers those of them that nobody holds.

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
+use chassis::sql::fixed;
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::{AmbiguousPolicy, Outcome, Settlement};
 use common::events::CampaignSettled;
 use common::ids::{CampaignId, WorkspaceId};
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel::sql_types::{Array, Bool, Uuid as SqlUuid};
 use uuid::Uuid;
 
@@ -99,27 +99,20 @@ pub(crate) fn lock_running(
     conn: &mut PgConnection,
     keys: &[(Uuid, Uuid)],
 ) -> QueryResult<HashSet<Uuid>> {
-    #[derive(QueryableByName)]
-    struct Locked {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
-        #[diesel(sql_type = Bool)]
-        running: bool,
-    }
     if keys.is_empty() {
         return Ok(HashSet::new());
     }
     let (workspaces, ids): (Vec<_>, Vec<_>) = keys.iter().copied().unzip();
-    let rows: Vec<Locked> = sql_query(
-        "SELECT id, state = 'running' AS running FROM campaigns
+    let rows: Vec<(Uuid, bool)> = fixed::<(SqlUuid, Bool)>(
+        "SELECT id, state = 'running' FROM campaigns
          WHERE (workspace_id, id) IN (SELECT * FROM unnest($1, $2))
          ORDER BY workspace_id, id FOR NO KEY UPDATE",
     )
     .bind::<Array<SqlUuid>, _>(workspaces)
     .bind::<Array<SqlUuid>, _>(ids)
     .load(conn)?;
-    let running = rows.into_iter().filter(|row| row.running);
-    Ok(running.map(|row| row.id).collect())
+    let running = rows.into_iter().filter(|(_, running)| *running);
+    Ok(running.map(|(id, _)| id).collect())
 }
 
 /// Makes the campaign known; one that is known already stays as it is.

@@ -1,12 +1,13 @@
 //! The messages of claimed bundles.
 
+use chassis::sql::fixed;
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::AmbiguousPolicy;
 use common::ids::{CampaignId, LeadId, MessageId, WorkspaceId};
+use common::json::RawJson;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{Array, Int2, Int4, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Int2, Int4, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::bundles::Bundle;
@@ -58,7 +59,7 @@ pub(crate) struct Claimed {
     /// When its campaign began.
     pub(crate) began_at: Option<DateTime<Utc>>,
     pub(crate) address: String,
-    pub(crate) variables: serde_json::Value,
+    pub(crate) variables: RawJson,
     pub(crate) attempts: u32,
 }
 
@@ -80,29 +81,33 @@ impl Claimed {
     }
 }
 
-#[derive(QueryableByName)]
+/// A message of a bundle, in the order in which [`members`] selects it.
+#[derive(Queryable)]
 struct Row {
-    #[diesel(sql_type = SqlUuid)]
     workspace_id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
     id: Uuid,
-    #[diesel(sql_type = Text)]
     kind: String,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
     lead_id: Option<Uuid>,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
     snapshot_id: Option<Uuid>,
-    #[diesel(sql_type = Text)]
     address: String,
-    #[diesel(sql_type = Nullable<Jsonb>)]
-    variables: Option<serde_json::Value>,
-    #[diesel(sql_type = Int4)]
+    variables: Option<RawJson>,
     attempts: i32,
-    #[diesel(sql_type = SqlUuid)]
     bundle_id: Uuid,
-    #[diesel(sql_type = Int2)]
     place: i16,
 }
+
+type Columns = (
+    SqlUuid,
+    SqlUuid,
+    Text,
+    Nullable<SqlUuid>,
+    Nullable<SqlUuid>,
+    Text,
+    Nullable<Json>,
+    Int4,
+    SqlUuid,
+    Int2,
+);
 
 impl Row {
     fn claimed(self, lease: Uuid, campaign: Option<&Campaign>) -> Claimed {
@@ -156,7 +161,7 @@ pub(crate) fn members(
         }
     }
     by_key(conn)?;
-    let rows: Vec<Row> = sql_query(
+    let rows: Vec<Row> = fixed::<Columns>(
         "SELECT m.workspace_id, m.id, m.kind, m.lead_id, m.snapshot_id, m.address, m.variables,
                 m.attempts, b.bundle_id, b.place
          FROM unnest($1, $2, $3, $4) AS b(workspace_id, id, bundle_id, place)
@@ -180,15 +185,8 @@ pub(crate) fn withheld(
     conn: &mut PgConnection,
     claimed: &[Claimed],
 ) -> QueryResult<Vec<(Uuid, String)>> {
-    #[derive(QueryableByName)]
-    struct Withheld {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
-        #[diesel(sql_type = Text)]
-        reason: String,
-    }
-    let rows: Vec<Withheld> = sql_query(
-        "SELECT c.id, coalesce(s.reason, w.reason) AS reason
+    fixed::<(SqlUuid, Text)>(
+        "SELECT c.id, coalesce(s.reason, w.reason)
          FROM unnest($1, $2, $3, $4, $5) AS c(workspace_id, id, address, lead_id, began_at)
          LEFT JOIN suppressed_addresses AS s
              ON s.workspace_id = c.workspace_id AND s.address = c.address
@@ -212,6 +210,5 @@ pub(crate) fn withheld(
     )
     .bind::<Array<Nullable<SqlUuid>>, _>(claimed.iter().map(|c| c.of.lead_id).collect::<Vec<_>>())
     .bind::<Array<Nullable<Timestamptz>>, _>(claimed.iter().map(|c| c.began_at).collect::<Vec<_>>())
-    .load(conn)?;
-    Ok(rows.into_iter().map(|row| (row.id, row.reason)).collect())
+    .load(conn)
 }

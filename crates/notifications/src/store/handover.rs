@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use chassis::sql::fixed;
 use chrono::{DateTime, Utc};
 use common::dto::audience::Standing;
 use common::dto::dispatch::{HandedRecipient, Outcome};
 use common::events::SettledMessage;
 use common::ids::{CampaignId, LeadId, MessageId, WorkspaceId};
+use common::json::RawJson;
 use common::values::EmailAddress;
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{Array, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::bundles;
@@ -36,7 +37,7 @@ struct Fresh {
     id: Uuid,
     lead_id: Uuid,
     address: String,
-    variables: Option<serde_json::Value>,
+    variables: Option<RawJson>,
     state: State,
     reason: Option<String>,
     due_at: Option<DateTime<Utc>>,
@@ -150,16 +151,11 @@ fn insert(
     fresh: &[Fresh],
     now: DateTime<Utc>,
 ) -> QueryResult<HashSet<Uuid>> {
-    #[derive(QueryableByName)]
-    struct Id {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
-    }
     fn column<'f, T>(fresh: &'f [Fresh], pick: impl Fn(&'f Fresh) -> T) -> Vec<T> {
         fresh.iter().map(pick).collect()
     }
     let settled = |message: &Fresh| message.state.is_settled().then_some(now);
-    let rows: Vec<Id> = sql_query(
+    let added: Vec<Uuid> = fixed::<SqlUuid>(
         "INSERT INTO messages (workspace_id, id, kind, campaign_id, lead_id, address, variables,
                                state, reason, exception, bundle_id, next_attempt_at, settled_at,
                                created_at)
@@ -176,14 +172,14 @@ fn insert(
     .bind::<Array<SqlUuid>, _>(column(fresh, |m| m.id))
     .bind::<Array<SqlUuid>, _>(column(fresh, |m| m.lead_id))
     .bind::<Array<Text>, _>(column(fresh, |m| m.address.as_str()))
-    .bind::<Array<Nullable<Jsonb>>, _>(column(fresh, |m| m.variables.as_ref()))
+    .bind::<Array<Nullable<Json>>, _>(column(fresh, |m| m.variables.as_ref()))
     .bind::<Array<Text>, _>(column(fresh, |m| m.state.as_str()))
     .bind::<Array<Nullable<Text>>, _>(column(fresh, |m| m.reason.as_deref()))
     .bind::<Array<Nullable<SqlUuid>>, _>(column(fresh, |m| m.bundle_id))
     .bind::<Array<Nullable<Timestamptz>>, _>(column(fresh, |m| m.due_at))
     .bind::<Array<Nullable<Timestamptz>>, _>(column(fresh, settled))
     .load(conn)?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    Ok(added.into_iter().collect())
 }
 
 /// A message that belongs to no campaign.
@@ -192,7 +188,7 @@ pub(crate) struct Single<'m> {
     pub(crate) kind: Kind,
     pub(crate) to: &'m EmailAddress,
     pub(crate) snapshot_id: Uuid,
-    pub(crate) variables: &'m serde_json::Value,
+    pub(crate) variables: &'m RawJson,
 }
 
 /// Writes down one message without a campaign, due at once.

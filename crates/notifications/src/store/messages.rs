@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::Outcome;
 use common::ids::{CampaignId, LeadId, MessageId, WorkspaceId};
+use common::json::RawJson;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -22,7 +23,7 @@ pub(crate) struct Message {
     pub(crate) lead_id: Option<LeadId>,
     pub(crate) snapshot_id: Option<Uuid>,
     pub(crate) address: String,
-    pub(crate) variables: Option<serde_json::Value>,
+    pub(crate) variables: Option<RawJson>,
     pub(crate) state: String,
     pub(crate) attempts: i32,
     pub(crate) next_attempt_at: Option<DateTime<Utc>>,

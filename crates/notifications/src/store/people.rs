@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::Outcome;
 use common::ids::{LeadId, WorkspaceId};
+use common::json::RawJson;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use uuid::Uuid;
@@ -101,7 +102,7 @@ pub(crate) fn erase(
     diesel::update(theirs)
         .set((
             messages::address.eq(ERASED),
-            messages::variables.eq(None::<serde_json::Value>),
+            messages::variables.eq(None::<RawJson>),
             messages::reply.eq(None::<String>),
         ))
         .execute(conn)?;

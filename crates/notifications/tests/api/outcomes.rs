@@ -129,7 +129,7 @@ async fn a_person_the_template_lacks_data_for_is_skipped_with_the_reason() {
     let world = World::start().await;
     let campaign = world.campaign().await;
     let mut nameless = person("a@example.com");
-    nameless.lead = json!({ "email": "a@example.com" });
+    nameless.lead = json!({ "email": "a@example.com" }).into();
     campaign
         .hand_over(&[nameless, person("b@example.com")])
         .await;

@@ -155,7 +155,7 @@ pub(crate) fn person(address: &str) -> Recipient {
         email: address.to_owned(),
         timezone: None,
         standing: Standing::Sendable,
-        lead: json!({ "first_name": "Grace", "email": address }),
+        lead: json!({ "first_name": "Grace", "email": address }).into(),
     }
 }
 

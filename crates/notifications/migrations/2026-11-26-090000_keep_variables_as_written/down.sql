@@ -1,0 +1,1 @@
+ALTER TABLE messages ALTER COLUMN variables TYPE jsonb USING variables::jsonb;
