@@ -44,7 +44,11 @@ impl From<&RawJson> for Prepared {
         let text = json.as_str();
         let mut reader = serde_json::Deserializer::from_str(text);
         // serde_json stops at a depth of its own; what it does not read is as good as too deep.
-        let value = reading(0, &mut bytes).deserialize(&mut reader);
+        let root = Reading {
+            depth: 0,
+            bytes: &mut bytes,
+        };
+        let value = root.deserialize(&mut reader);
         Self {
             value: value.unwrap_or_else(|_| {
                 bytes = TOO_MUCH;
@@ -85,17 +89,12 @@ struct Reading<'b> {
     bytes: &'b mut usize,
 }
 
-fn reading(depth: usize, bytes: &mut usize) -> Reading<'_> {
-    *bytes = bytes.saturating_add(8);
-    if depth > MAX_CONTEXT_DEPTH {
-        *bytes = TOO_MUCH;
-    }
-    Reading { depth, bytes }
-}
-
 impl Reading<'_> {
     fn inner(&mut self) -> Reading<'_> {
-        reading(self.depth + 1, self.bytes)
+        Reading {
+            depth: self.depth + 1,
+            bytes: self.bytes,
+        }
     }
 
     fn text(&mut self, text: &str) {
@@ -107,6 +106,10 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        *self.bytes = self.bytes.saturating_add(8);
+        if self.depth > MAX_CONTEXT_DEPTH {
+            *self.bytes = TOO_MUCH;
+        }
         deserializer.deserialize_any(self)
     }
 }

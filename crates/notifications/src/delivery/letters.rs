@@ -7,6 +7,7 @@ use chassis::{Db, Unavailable};
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::CampaignSnapshot;
 use common::ids::{CampaignId, WorkspaceId};
+use common::json::RawJson;
 use common::values::EmailAddress;
 use content::{Compiled, Context, Parts, Prepared, Problem, RenderError, Rendered, Tracking};
 use serde_json::json;
@@ -39,7 +40,7 @@ pub(crate) fn compile(snapshot: &CampaignSnapshot) -> Result<Compiled, Vec<Probl
 pub(crate) fn try_out(
     compiled: &Compiled,
     snapshot: &CampaignSnapshot,
-    data: &serde_json::Value,
+    data: &RawJson,
 ) -> Result<(), RenderError> {
     let mut context = Context::new()
         .with("data", data)
