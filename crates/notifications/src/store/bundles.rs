@@ -66,7 +66,7 @@ pub(crate) struct Bundle {
 }
 
 /// The columns that a claim answers.
-type Columns = (SqlUuid, SqlUuid, Nullable<SqlUuid>, Array<SqlUuid>, Text);
+pub(super) type Columns = (SqlUuid, SqlUuid, Nullable<SqlUuid>, Array<SqlUuid>, Text);
 
 impl Bundle {
     pub(crate) fn begun(&self) -> Begun {

@@ -1,12 +1,13 @@
 //! What a restored ledger has pending: nobody knows whether it was mailed since the backup.
 
+use chassis::sql::fixed;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Int8, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::bundles::{self, Bundle, End, Lease};
+use super::bundles::{self, Bundle, Columns, End, Lease};
 use super::campaigns;
 use super::claims::{self, Claimed};
 use super::moves::{self, Move};
@@ -54,7 +55,7 @@ pub(crate) fn doubt_some(
         return Ok(None);
     };
     let lease = lease(now);
-    let taken: Vec<Bundle> = sql_query(
+    let taken: Vec<Bundle> = fixed::<Columns>(
         "WITH taken AS (
              SELECT workspace_id, id FROM bundles
              WHERE workspace_id = $3 AND campaign_id = $4
@@ -62,7 +63,7 @@ pub(crate) fn doubt_some(
          )
          UPDATE bundles AS b SET lease = $1, due_at = $2
          FROM taken WHERE b.workspace_id = taken.workspace_id AND b.id = taken.id
-         RETURNING b.workspace_id, b.id, b.campaign_id, b.members, b.begun::text AS begun",
+         RETURNING b.workspace_id, b.id, b.campaign_id, b.members, b.begun::text",
     )
     .bind::<SqlUuid, _>(lease.token)
     .bind::<Timestamptz, _>(lease.until)
@@ -82,7 +83,7 @@ pub(crate) fn doubt_singles(
     now: DateTime<Utc>,
 ) -> QueryResult<Option<usize>> {
     let lease = lease(now);
-    let taken: Vec<Bundle> = sql_query(
+    let taken: Vec<Bundle> = fixed::<Columns>(
         "WITH taken AS (
              SELECT b.workspace_id, b.id FROM bundles AS b
              JOIN messages AS m ON m.workspace_id = b.workspace_id AND m.id = b.members[1]
@@ -91,7 +92,7 @@ pub(crate) fn doubt_singles(
          )
          UPDATE bundles AS b SET lease = $1, due_at = $2
          FROM taken WHERE b.workspace_id = taken.workspace_id AND b.id = taken.id
-         RETURNING b.workspace_id, b.id, b.campaign_id, b.members, b.begun::text AS begun",
+         RETURNING b.workspace_id, b.id, b.campaign_id, b.members, b.begun::text",
     )
     .bind::<SqlUuid, _>(lease.token)
     .bind::<Timestamptz, _>(lease.until)
