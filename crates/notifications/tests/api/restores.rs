@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::Duration;
 use common::auth::Role;
 use diesel::RunQueryDsl;
+use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Int8, Text};
 use notifications::Notifications;
 use notifications::operator::{self, ReleaseError, Word};
@@ -16,9 +17,9 @@ use crate::support::{Campaign, Post, World, person, setup};
 const PEOPLE: [&str; 3] = ["a@example.com", "b@example.com", "c@example.com"];
 
 #[derive(diesel::QueryableByName)]
-struct Mark {
+struct Number {
     #[diesel(sql_type = Int8)]
-    mark: i64,
+    number: i64,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -28,10 +29,10 @@ struct Setting {
 }
 
 fn mark(database: &Database) -> i64 {
-    let row: Vec<Mark> = diesel::sql_query("SELECT mark FROM instance")
+    let row: Vec<Number> = diesel::sql_query("SELECT mark AS number FROM instance")
         .load(&mut database.connect())
         .expect("the instance can be read");
-    row.first().map_or(0, |row| row.mark)
+    row.first().map_or(0, |row| row.number)
 }
 
 /// Marks that were made so far have surely been remembered.
@@ -280,4 +281,46 @@ async fn a_crash_of_postgres_holds_nothing_and_a_new_timeline_does_at_once() {
     assert_eq!(world.release(Word::Resend), 0);
     world.post.mail_to("second@example.com").await;
     assert_eq!(world.post.count(), 2);
+}
+
+#[actix_web::test]
+async fn a_page_that_is_handed_over_while_its_campaign_is_doubted_is_in_doubt_too() {
+    let world = World::start().await;
+    let campaign = world.campaign().await;
+    let mut operator = world.app.connect();
+    let mut say = |sql: &str| operator.batch_execute(sql).expect("SQL");
+    say("BEGIN; UPDATE campaigns SET restored_at = now()");
+    let page = json!({
+        "workspace_id": world.app.workspace,
+        "recipients": [{ "recipient": person("grace@example.com") }],
+    });
+    let client = world.campaigns();
+    let path = format!("/internal/campaigns/{}/recipients", campaign.id);
+    let handing = client.post(path).json(&page).send();
+    let doubting = async {
+        eventually("the page waits for the operator", || async {
+            waiting(&world.app.database) == 1
+        })
+        .await;
+        say("COMMIT");
+    };
+
+    let (handed, ()) = tokio::join!(handing, doubting);
+
+    handed.assert_error(503, "unavailable");
+    assert_eq!(campaign.settlement().await.audience, 0);
+    campaign.hand_over(&[person("grace@example.com")]).await;
+    assert_eq!(campaign.settlement().await.ambiguous, 1);
+    assert_eq!(world.post.count(), 0);
+}
+
+/// Connections to a database that wait for a lock.
+fn waiting(database: &Database) -> i64 {
+    let rows: Vec<Number> = diesel::sql_query(
+        "SELECT count(*) AS number FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+    .load(&mut database.connect())
+    .expect("activity can be read");
+    rows[0].number
 }
