@@ -28,7 +28,7 @@ fn judged(mail: &[u8], folder: &Path) -> String {
     input.write_all(mail).expect("it reads");
     drop(input);
     let judged = child.wait_with_output().expect("it ends");
-    let text = String::from_utf8_lossy(&judged.stdout).into_owned();
+    let text = String::from_utf8_lossy(&judged.stdout).replace("\r\n", "\n");
     let (head, _) = text.split_once("\n\n").expect("a mail");
     // A header goes on in lines that begin with white space.
     let head = head.replace("\n\t", " ").replace("\n ", " ");
