@@ -37,10 +37,14 @@ pub(crate) async fn forward(
     let root = PathAndQuery::from_static("/");
     let uri = gate.uri(route.part, path.unwrap_or(&root))?;
     let patience = gate.shared.timeout;
-    let body = Body::read(request, payload, route.body_limit, patience).await?;
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|value| value.to_str().ok());
+    let terms = route.terms(kind.unwrap_or_default());
+    let body = Body::read(request, payload, terms.limit, patience).await?;
     let outbound = Outbound {
         gate,
         route,
+        timeout: terms.timeout.unwrap_or(patience),
         request,
         context,
         uri,
@@ -53,6 +57,8 @@ pub(crate) async fn forward(
 struct Outbound<'a> {
     gate: &'a Gate,
     route: &'static Route,
+    /// How long the part may take to begin its answer.
+    timeout: Duration,
     request: &'a HttpRequest,
     context: &'a RequestContext,
     uri: Uri,
@@ -64,7 +70,7 @@ impl Outbound<'_> {
     /// request out twice nor sending its body twice is a problem, it is sent once more.
     async fn send(&self, body: Body) -> Result<Answer, Error> {
         let part = self.route.part.name();
-        let until = Instant::now() + self.route.timeout.unwrap_or(self.gate.shared.timeout);
+        let until = Instant::now() + self.timeout;
         match body {
             Body::None => self.send_twice(until, ClientRequest::send).await,
             Body::Whole(bytes) => {

@@ -73,6 +73,15 @@ pub(crate) struct Route {
     pub(crate) body_limit: u64,
     /// Until when the part must begin to answer, where the usual time is too short.
     pub(crate) timeout: Option<Duration>,
+    /// The same two for a form with files, where the route takes one.
+    forms: Option<Terms>,
+}
+
+/// What a body may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) limit: u64,
+    pub(crate) timeout: Option<Duration>,
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -87,12 +96,29 @@ const fn route(prefix: &'static str, part: Part, auth: Auth) -> Route {
         cors: Cors::Listed,
         body_limit: 2 * MIB,
         timeout: None,
+        forms: None,
     }
 }
 
 impl Route {
     const fn bodies_up_to(self, body_limit: u64) -> Self {
         Self { body_limit, ..self }
+    }
+
+    const fn forms_up_to(self, limit: u64, seconds: u64) -> Self {
+        let timeout = Some(Duration::from_secs(seconds));
+        let forms = Some(Terms { limit, timeout });
+        Self { forms, ..self }
+    }
+
+    /// What holds for a body of this type.
+    pub(crate) fn terms(&self, content_type: &str) -> Terms {
+        let essence = content_type.split(';').next().unwrap_or_default();
+        let is_form = essence.trim().eq_ignore_ascii_case("multipart/form-data");
+        self.forms.filter(|_| is_form).unwrap_or(Terms {
+            limit: self.body_limit,
+            timeout: self.timeout,
+        })
     }
 
     const fn within(self, seconds: u64) -> Self {
@@ -136,7 +162,8 @@ pub(crate) const TABLE: &[Route] = {
         route("/f", Leads, Open).for_every_page(),
         route("/api/v1/campaigns", Campaigns, Needed).within(60),
         route("/api/v1/templates", Campaigns, Needed),
-        route("/api/v1/messages", Notifications, Needed),
+        route("/api/v1/messages", Notifications, Needed).forms_up_to(64 * MIB, 300),
+        route("/api/v1/messages/retry", Notifications, Needed),
         route("/api/v1/senders", Notifications, Needed),
         route("/api/v1/domains", Notifications, Needed),
         route("/api/v1/webhooks", Notifications, Needed),
@@ -244,6 +271,17 @@ mod tests {
         assert_eq!(imports.body_limit, 2 << 30);
         let leads = find("/api/v1/leads/1").expect("a route");
         assert_eq!(leads.body_limit, 2 << 20);
+    }
+
+    #[test]
+    fn only_forms_with_files_may_be_larger_and_only_where_they_are_taken() {
+        let limit = |path: &str, kind: &str| find(path).expect("a route").terms(kind).limit;
+        let form = "Multipart/Form-Data; boundary=x";
+        assert_eq!(limit("/api/v1/messages", form), 64 << 20);
+        assert_eq!(limit("/api/v1/messages", "application/json"), 2 << 20);
+        assert_eq!(limit("/api/v1/messages/retry", form), 2 << 20);
+        assert_eq!(limit("/api/v1/leads", form), 2 << 20);
+        assert_eq!(limit("/api/v1/leads/imports", form), 2 << 30);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use common::dto::dispatch::Mailbox;
 use common::ids::MessageId;
 use common::values::EmailAddress;
 use mail::dkim::{self, Algorithm, PrivateKey, Signer};
-use mail::mime::{self, Bulk, Mail, Unsubscribe};
+use mail::mime::{self, Attachment, Bulk, Mail, Unsubscribe};
 
 const MESSAGES: usize = 1000;
 
@@ -88,6 +88,18 @@ fn message(choice: &mut Choice) -> Vec<u8> {
         list_name: &list_name,
         list_id: "w.sender.example",
     };
+    let names: Vec<_> = (0..choice.below(6).saturating_sub(2))
+        .map(|_| choice.line(12))
+        .collect();
+    let content = choice.text(300);
+    let files: Vec<_> = names
+        .iter()
+        .map(|filename| Attachment {
+            filename,
+            content_type: ["application/pdf", "text/csv; charset=utf-8"][filename.len() % 2],
+            content: content.as_bytes(),
+        })
+        .collect();
     mime::build(&Mail {
         id: MessageId::new(),
         from: &from,
@@ -101,6 +113,7 @@ fn message(choice: &mut Choice) -> Vec<u8> {
             0 => Bulk::Automatic,
             _ => campaign,
         },
+        attachments: &files,
     })
 }
 

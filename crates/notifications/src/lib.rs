@@ -2,6 +2,7 @@
 //! server's answer.
 
 mod api;
+mod attachments;
 mod consumers;
 mod delivery;
 mod domain;
@@ -32,6 +33,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio_util::sync::CancellationToken;
 
 use delivery::{Delivery, Guard, Links, Meters, Outlets, Rates, Sending, Wake};
+use domain::attachment::Limits;
 pub use error::Error;
 use inbound::{Desk, Listener};
 use resolver::Dns;
@@ -61,6 +63,7 @@ pub(crate) struct AppState {
     outlets: Arc<Outlets>,
     guard: Arc<Guard>,
     from: EmailAddress,
+    attachments: Limits,
     templates: Templates,
     webhooks: webhooks::Outlet,
     partitions: Arc<Partitions>,
@@ -105,6 +108,7 @@ impl chassis::Service for Notifications {
             outlets: Arc::new(outlets),
             guard: Arc::new(Guard::new(&host)),
             from: settings.from,
+            attachments: settings.attachments,
             templates: Templates::new(&host.db, campaigns.clone()),
             partitions: Arc::default(),
             webhooks: webhooks::Outlet::new(settings.webhooks),
@@ -135,6 +139,8 @@ impl chassis::Service for Notifications {
             let listener = Listener::bind(address, domain, desk).await?;
             starting.spawn("bounces", listener.run(host.stop.clone()));
         }
+        let sweep = attachments::sweep(host.db.clone(), host.clock.clone(), host.stop.clone());
+        starting.spawn("attachments", sweep);
         let poster = webhooks::Poster::new(&host, &state.webhooks, &state.vault);
         starting.spawn("webhooks", poster.run(host.stop.clone()));
         let clock = host.clock.clone();

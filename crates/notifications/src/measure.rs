@@ -81,6 +81,7 @@ impl Work {
             address: lead["email"].as_str().unwrap_or_default().to_owned(),
             variables: lead.into(),
             attempts: 0,
+            attachments: Vec::new(),
         })
     }
 
@@ -90,7 +91,7 @@ impl Work {
         let last = (first + CHUNK).min(self.messages);
         let claimed = (first..last).filter_map(|index| self.claimed(index));
         claimed
-            .map(|message| self.letter.make(&message, &self.links, Utc::now()))
+            .map(|message| self.letter.make(&message, &[], &self.links, Utc::now()))
             .collect()
     }
 }

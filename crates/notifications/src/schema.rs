@@ -58,6 +58,25 @@ diesel::table! {
         exception -> Nullable<Text>,
         settled_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        attachments -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
+    attachments (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        message_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    attachment_chunks (workspace_id, attachment_id, seq) {
+        workspace_id -> Uuid,
+        attachment_id -> Uuid,
+        seq -> Int4,
+        bytes -> Bytea,
     }
 }
 

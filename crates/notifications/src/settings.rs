@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::Notifications;
 use crate::delivery::Sending;
+use crate::domain::attachment::Limits;
 use crate::inbound::BounceDomain;
 use crate::sealing::Vault;
 use crate::webhooks;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub(crate) bounce_domain: Option<BounceDomain>,
     /// Where what comes back is taken in by SMTP; absent: nowhere.
     pub(crate) bounce_smtp_addr: Option<SocketAddr>,
+    /// How much a transactional message may bring.
+    pub(crate) attachments: Limits,
 }
 
 impl Settings {
@@ -72,7 +75,34 @@ impl Settings {
             from: read.or("MAIL_FROM", default_from()),
             bounce_domain,
             bounce_smtp_addr,
+            attachments: attachments(read),
         }
+    }
+}
+
+/// The gateway lets 64 MiB through.
+fn attachments(read: &mut Reader<'_>) -> Limits {
+    let (each, together) = (
+        read.or("ATTACHMENT_MAX_MIB", 10),
+        read.or("ATTACHMENTS_MAX_MIB", 25),
+    );
+    let files = read.or("ATTACHMENTS_MAX_FILES", 20);
+    if !(1..=60).contains(&together) {
+        read.refuse("ATTACHMENTS_MAX_MIB", "must be between 1 and 60");
+    }
+    if !(1..=together).contains(&each) {
+        read.refuse(
+            "ATTACHMENT_MAX_MIB",
+            "must be between 1 and ATTACHMENTS_MAX_MIB",
+        );
+    }
+    if !(1..=100).contains(&files) {
+        read.refuse("ATTACHMENTS_MAX_FILES", "must be between 1 and 100");
+    }
+    Limits {
+        each: each << 20,
+        together: together << 20,
+        files,
     }
 }
 
@@ -103,6 +133,10 @@ fn sending(read: &mut Reader<'_>) -> Sending {
     if !(2..=600).contains(&lease_s) {
         read.refuse("LEDGER_LEASE_SECONDS", "must be between 2 and 600");
     }
+    let memory_mib: u64 = read.or("ATTACHMENTS_MEMORY_MIB", 128);
+    if !(16..=65_536).contains(&memory_mib) {
+        read.refuse("ATTACHMENTS_MEMORY_MIB", "must be between 16 and 65536");
+    }
     // It may hold a password, so it may come from a file and is never printed.
     let url = read.secret("SMTP_URL");
     let server = url.expose().parse().unwrap_or_else(|why: String| {
@@ -119,6 +153,7 @@ fn sending(read: &mut Reader<'_>) -> Sending {
         ),
         retry_scale,
         lease: TimeDelta::seconds(lease_s),
+        attachments_memory: memory_mib << 20,
     }
 }
 
@@ -164,6 +199,8 @@ mod tests {
             .with("DNS_SERVER", "nowhere")
             .with("BOUNCE_DOMAIN", "no domain")
             .with("BOUNCE_SMTP_ADDR", "25")
+            .with("ATTACHMENT_MAX_MIB", "26")
+            .with("ATTACHMENTS_MEMORY_MIB", "1")
             .with("MAIL_FROM", "nobody");
         let mut read = source.reader();
         let settings = Settings::read(&mut read);
@@ -181,6 +218,8 @@ mod tests {
             "MAIL_FROM",
             "BOUNCE_DOMAIN",
             "BOUNCE_SMTP_ADDR",
+            "ATTACHMENT_MAX_MIB",
+            "ATTACHMENTS_MEMORY_MIB",
         ] {
             assert!(text.contains(key), "{key} in {text}");
         }

@@ -90,7 +90,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (payload, announced) = (payload.take(), announced_length(request));
-        Box::pin(async move { parse(&collect(payload, announced).await?).map(Self) })
+        Box::pin(async move { parse_json(&collect(payload, announced).await?).map(Self) })
     }
 }
 
@@ -153,7 +153,8 @@ fn malformed(detail: String) -> InvalidInput {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidInput> {
+/// Reads JSON as [`Json`] does, for a handler that gets it in another way than as the body.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidInput> {
     if body.windows(6).any(|window| window == b"\\u0000") {
         let value: Value = parse_plain(body)?;
         let fields = nul_strings(&value, String::new());
@@ -363,7 +364,7 @@ mod tests {
     }
 
     fn refusal(body: &str) -> InvalidInput {
-        parse::<Body>(body.as_bytes()).expect_err(body)
+        parse_json::<Body>(body.as_bytes()).expect_err(body)
     }
 
     #[test]
@@ -398,7 +399,7 @@ mod tests {
     #[test]
     fn ten_thousand_levels_are_too_deep() {
         let body = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-        let error = parse::<Value>(body.as_bytes()).expect_err("too deep");
+        let error = parse_json::<Value>(body.as_bytes()).expect_err("too deep");
         assert!(error.to_string().contains("nested too deeply"));
     }
 
@@ -410,12 +411,12 @@ mod tests {
     }
 
     fn refusal_or_value(body: &str) -> Result<Body, InvalidInput> {
-        parse(body.as_bytes())
+        parse_json(body.as_bytes())
     }
 
     #[test]
     fn every_broken_rule_is_named() {
-        let body: Body = parse(br#"{"name": "long", "items": [1, 10]}"#).expect("well-formed");
+        let body: Body = parse_json(br#"{"name": "long", "items": [1, 10]}"#).expect("well-formed");
         let error = refused(&body.validate().expect_err("two rules are broken"));
         let pointers: Vec<_> = error
             .fields

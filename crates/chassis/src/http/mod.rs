@@ -5,6 +5,6 @@ mod extract;
 mod problem;
 pub(crate) mod server;
 
-pub use extract::{Body, IfMatch, Json, Path, Query, Valid, idempotency_key};
+pub use extract::{Body, IfMatch, Json, Path, Query, Valid, idempotency_key, parse_json};
 pub use problem::{not_found, problem};
 pub use server::etag;

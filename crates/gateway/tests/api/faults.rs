@@ -189,6 +189,32 @@ async fn a_body_that_is_too_large_is_refused() {
 }
 
 #[actix_web::test]
+async fn a_message_may_be_larger_as_a_form_only() {
+    let upstream = Upstream::start();
+    let app: App = Setup::default()
+        .with("NOTIFICATIONS_URL", upstream.url())
+        .start()
+        .await;
+    let owner = app.as_role(Role::Owner);
+    let post = |path: &'static str, kind: &'static str| {
+        let request = owner.post(path).header("content-type", kind);
+        request.body(vec![b'x'; 3 * 1024 * 1024]).send()
+    };
+    let (form, json) = ("multipart/form-data; boundary=x", "application/json");
+    for (path, kind) in [
+        ("/api/v1/messages", json),
+        ("/api/v1/messages/retry", form),
+        ("/api/v1/senders", form),
+    ] {
+        let answer = post(path, kind).await;
+        answer.assert_error(413, "body_too_large");
+    }
+    assert!(upstream.seen().is_empty());
+    post("/api/v1/messages", form).await.assert_status(200);
+    assert_eq!(upstream.received(), 3 * 1024 * 1024);
+}
+
+#[actix_web::test]
 async fn a_body_that_hides_its_size_is_cut_at_the_limit() {
     let leads = Upstream::start();
     let app = with_leads(&leads).await;

@@ -7,6 +7,7 @@ use common::dto::dispatch::Mailbox;
 use common::ids::MessageId;
 use common::values::EmailAddress;
 
+use super::attachment::Attachment;
 use super::header::Head;
 use super::quoted;
 
@@ -22,6 +23,7 @@ pub struct Mail<'m> {
     pub text: &'m str,
     pub html: Option<&'m str>,
     pub bulk: Bulk<'m>,
+    pub attachments: &'m [Attachment<'m>],
 }
 
 /// Whether it goes to many.
@@ -51,18 +53,43 @@ pub struct Unsubscribe<'m> {
 /// ended by CRLF.
 pub fn build(mail: &Mail<'_>) -> Vec<u8> {
     let body = mail.text.len() + mail.html.map_or(0, str::len);
-    let mut out = Vec::with_capacity(body + body / 4 + 2048);
+    let files: usize = mail.attachments.iter().map(Attachment::size).sum();
+    let mut out = Vec::with_capacity(body + body / 4 + 2048 + files);
     head(mail, &mut out);
+    match mail.attachments {
+        [] => words(mail, &mut out),
+        files => mixed(mail, files, &mut out),
+    }
+    out
+}
+
+/// What is read: a text, or a text and its like in HTML.
+fn words(mail: &Mail<'_>, out: &mut Vec<u8>) {
     match mail.html {
         None => {
             out.extend_from_slice(
                 b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
             );
-            quoted::encode(mail.text, &mut out);
+            quoted::encode(mail.text, out);
         }
-        Some(html) => alternative(mail, html, &mut out),
+        Some(html) => alternative(mail, html, out),
     }
-    out
+}
+
+/// What is read, and the files that go with it.
+fn mixed(mail: &Mail<'_>, files: &[Attachment<'_>], out: &mut Vec<u8>) {
+    // Base64 never makes `=_` either, and no other boundary begins with this one.
+    let boundary = format!("=_files_{}", mail.id.0.simple());
+    out.extend_from_slice(
+        format!("Content-Type: multipart/mixed;\r\n boundary=\"{boundary}\"\r\n\r\n").as_bytes(),
+    );
+    out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
+    words(mail, out);
+    for file in files {
+        out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
+        file.write(out);
+    }
+    out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
 }
 
 fn head(mail: &Mail<'_>, out: &mut Vec<u8>) {
@@ -190,6 +217,7 @@ mod tests {
                 list_name: "Müller",
                 list_id: "w.lovelace.example",
             },
+            attachments: &[],
         })
     }
 
@@ -214,6 +242,40 @@ mod tests {
         let from = mail.from().and_then(|from| from.first()).expect("a sender");
         assert_eq!(from.name(), Some("Ada, Countess"));
         assert_eq!(from.address(), Some("ada@lovelace.example"));
+    }
+
+    #[test]
+    fn files_come_back_as_they_were() {
+        let from = Mailbox {
+            name: String::new(),
+            email: address("ada@lovelace.example"),
+        };
+        let bytes: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        let file = |filename, content| Attachment {
+            filename,
+            content_type: "application/pdf",
+            content,
+        };
+        let files = [file("Rechnung für Zoë.pdf", &bytes), file("empty.pdf", &[])];
+        let raw = build(&Mail {
+            id: MessageId::new(),
+            from: &from,
+            to: &from.email,
+            reply_to: None,
+            date: Utc::now(),
+            subject: "Files",
+            text: "See the file.",
+            html: Some("<p>See the file.</p>"),
+            bulk: Bulk::Automatic,
+            attachments: &files,
+        });
+        let mail = MessageParser::default().parse(&raw).expect("a message");
+        assert_eq!(mail.body_text(0).as_deref(), Some("See the file."));
+        assert_eq!(mail.attachment_count(), 2);
+        let first = mail.attachment(0).expect("a file");
+        assert_eq!(first.attachment_name(), Some("Rechnung für Zoë.pdf"));
+        assert_eq!(first.contents(), bytes);
+        assert_eq!(mail.attachment(1).expect("a file").contents(), b"");
     }
 
     #[test]
@@ -253,6 +315,7 @@ mod tests {
             text: "Hi",
             html: None,
             bulk: Bulk::Automatic,
+            attachments: &[],
         });
         let raw = String::from_utf8(raw).expect("ASCII");
         assert!(raw.is_ascii(), "{raw}");

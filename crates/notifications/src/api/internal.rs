@@ -270,6 +270,7 @@ pub(crate) async fn test_sends(
                     to,
                     snapshot_id,
                     variables: &lead,
+                    attachments: &[],
                 };
                 handover::add_single(conn, &partitions, snapshot.workspace_id, &single, now)
             };

@@ -12,6 +12,7 @@ use common::page::{self, Page};
 use serde::{Deserialize, Serialize};
 
 use super::feedback::FeedbackView;
+use crate::domain::attachment::Attachment;
 use crate::domain::state::State;
 use crate::store::campaigns;
 use crate::store::feedback;
@@ -39,6 +40,9 @@ pub(crate) struct MessageView {
     next_attempt_at: Option<DateTime<Utc>>,
     settled_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
+    /// The files it brings. Their bytes are kept until it has an outcome.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<Attachment>,
 }
 
 impl From<Message> for MessageView {
@@ -57,6 +61,7 @@ impl From<Message> for MessageView {
             next_attempt_at: message.next_attempt_at,
             settled_at: message.settled_at,
             created_at: message.created_at,
+            attachments: Attachment::listed(message.attachments),
         }
     }
 }

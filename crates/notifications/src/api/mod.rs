@@ -8,6 +8,7 @@ pub(crate) mod messages;
 pub(crate) mod receive;
 pub(crate) mod senders;
 pub(crate) mod transactional;
+mod upload;
 pub(crate) mod view;
 pub(crate) mod webhook_deliveries;
 pub(crate) mod webhooks;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::Caller;
-use chassis::http::{Json, idempotency_key};
+use chassis::http::idempotency_key;
 use chassis::idempotency::{self, IdempotencyKey};
 use chassis::{InvalidInput, Unavailable};
 use common::auth::Scope;
@@ -19,7 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::check;
+use super::upload::{self, InlineAttachment, MessageForm};
+use crate::attachments::{Incoming, Print};
 use crate::delivery;
+use crate::domain::attachment::Attachment;
 use crate::domain::transactional::{Origin, Words, in_template};
 use crate::store::claims::Kind;
 use crate::store::handover::{self, Single};
@@ -51,6 +54,19 @@ pub(crate) struct NewMessage {
     from: Option<Mailbox>,
     #[serde(default)]
     reply_to: Option<EmailAddress>,
+    /// Files within the usual limit of a body; larger ones go in a form.
+    #[serde(default, skip_serializing)]
+    pub(super) attachments: Vec<InlineAttachment>,
+}
+
+/// What two requests with the same `Idempotency-Key` must have in common: files count by their
+/// hashes.
+#[derive(Serialize)]
+struct Request<'r> {
+    #[serde(flatten)]
+    message: &'r NewMessage,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<Print<'r>>,
 }
 
 #[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
@@ -63,9 +79,12 @@ pub(crate) struct MessageRef {
 #[utoipa::path(
     post, path = "/api/v1/messages", tag = "notifications", operation_id = "notifications_messages_create",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
-    request_body = NewMessage,
+    request_body(description = "A message, or a form with a message and files", content(
+        (NewMessage = "application/json"), (MessageForm = "multipart/form-data"))),
     responses(
         (status = 202, description = "It is in the ledger and will be sent", body = MessageRef),
+        (status = 413, description = "The files are too large or too many: `attachment_too_large`, \
+            `attachments_too_large`, `too_many_attachments`", body = common::Problem),
         (status = 422, description = "The message cannot be sent like this: `invalid_input`, `template_not_found`, \
             `missing_variable`", body = common::Problem),
         (status = 503, description = "The template is not known here yet and campaigns does not answer",
@@ -77,11 +96,19 @@ pub(crate) async fn create(
     state: Data<AppState>,
     caller: Caller,
     request: HttpRequest,
-    body: Json<NewMessage>,
+    body: web::Payload,
 ) -> Result<HttpResponse, Error> {
     caller.require(Scope::MessagesSend)?;
-    let key = idempotency_key(&request, &body.0)?;
-    let answer = accept(&state, caller.workspace, key, body.into_inner()).await?;
+    let workspace = caller.workspace;
+    let mut incoming = Incoming::new(&state.db, &state.clock, workspace, state.attachments);
+    let message = upload::read(&request, body, &mut incoming).await?;
+    let asked = Request {
+        message: &message,
+        files: incoming.prints(),
+    };
+    let key = idempotency_key(&request, &asked)?;
+    let files = incoming.files().to_vec();
+    let answer = accept(&state, workspace, key, message, files).await?;
     state.wake.ring();
     Ok(HttpResponse::Accepted().json(answer))
 }
@@ -92,6 +119,7 @@ async fn accept(
     workspace: WorkspaceId,
     key: Option<IdempotencyKey>,
     message: NewMessage,
+    files: Vec<Attachment>,
 ) -> Result<MessageRef, Error> {
     let NewMessage {
         to,
@@ -101,6 +129,7 @@ async fn accept(
         data,
         from,
         reply_to,
+        attachments: _,
     } = message;
     let subject_given = subject.is_some();
     let words = match Origin::of(content, template_id, subject.as_deref(), &data)? {
@@ -146,6 +175,7 @@ async fn accept(
                     to: &to,
                     snapshot_id: snapshots::keep(conn, &snapshot, now)?,
                     variables: &data,
+                    attachments: &files,
                 };
                 let id = handover::add_single(conn, &partitions, workspace, &single, now)?;
                 Ok::<_, Error>(MessageRef { id })

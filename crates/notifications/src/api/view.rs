@@ -82,6 +82,7 @@ fn render(
         address: message.address,
         variables,
         attempts: 0,
+        attachments: Vec::new(),
     };
     let rendered = letter.show(&claimed, &links.personal(token))?;
     Ok(rendered.html.unwrap_or_else(|| {

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::Delivery;
 use super::hand::InHand;
+use super::heavy::{Heavy, Making};
 use super::ledger::Ledger;
-use super::letters::{Found, Letters, LoadError};
+use super::letters::{Found, Letter, Letters, LoadError};
 use super::outlets::Dispatcher;
 use crate::domain::state::State;
 use crate::store::bundles::{self, Bundle, Lease};
@@ -73,6 +74,7 @@ pub(super) struct Feeder {
     hand: Arc<InHand>,
     dispatcher: Dispatcher,
     letters: Letters,
+    heavy: Heavy,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +100,7 @@ impl Feeder {
             hand,
             dispatcher,
             letters: Letters::new(delivery.vault.clone()),
+            heavy: Heavy::new(delivery.sending.attachments_memory),
         }
     }
 
@@ -130,6 +133,9 @@ impl Feeder {
         let mut work = Vec::with_capacity(CHUNK);
         for message in batch {
             match self.letters.of(&self.delivery.db, &message).await {
+                Ok(Ok(letter)) if !message.attachments.is_empty() => {
+                    self.make_heavy(message, letter).await;
+                }
                 Ok(found) => work.push((message, found)),
                 Err(error) => self.wait_out(message, error).await,
             }
@@ -147,6 +153,24 @@ impl Feeder {
         self.ledger.give_back(&message.of, due_at).await;
     }
 
+    /// Begins to make a mail with files, if there is room for it now.
+    async fn make_heavy(&mut self, message: Claimed, letter: Arc<Letter>) {
+        let Some(room) = self.heavy.room_for(&message.attachments) else {
+            let due_at = self.delivery.clock.now() + TimeDelta::seconds(1);
+            return self.ledger.give_back(&message.of, due_at).await;
+        };
+        self.heavy.begin(Making {
+            db: self.delivery.db.clone(),
+            clock: self.delivery.clock.clone(),
+            links: self.delivery.links.clone(),
+            ledger: self.ledger.clone(),
+            dispatcher: self.dispatcher.clone(),
+            message,
+            letter,
+            room,
+        });
+    }
+
     async fn make_chunk(&self, work: Vec<(Claimed, Found)>) {
         if work.is_empty() {
             return;
@@ -156,7 +180,7 @@ impl Feeder {
             let make = |(message, found): (Claimed, Found)| {
                 let made = found
                     .map_err(|why| why.to_string())
-                    .and_then(|letter| letter.make(&message, &links, now));
+                    .and_then(|letter| letter.make(&message, &[], &links, now));
                 (message.of, made)
             };
             work.into_iter().map(make).collect::<Vec<_>>()

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chassis::{Clock, Db};
 use chrono::TimeDelta;
 use common::dto::dispatch::{AmbiguousPolicy, LimitKind};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::allowance::Leave;
@@ -39,6 +39,8 @@ pub(crate) struct Ready {
     /// A link in the mail shows it again, which needs its variables.
     pub(crate) shown_again: bool,
     pub(crate) route: Arc<Route>,
+    /// What it takes of the memory for mails with files, until it is dropped.
+    pub(super) _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Ready {

@@ -151,10 +151,12 @@ impl Letter {
             .with("view_url", personal.view.as_str())
     }
 
-    /// Makes one message, or says why it cannot be made for this person.
+    /// Makes one message, or says why it cannot be made for this person. `files` are the bytes of
+    /// its attachments, in their order.
     pub(crate) fn make(
         &self,
         message: &Claimed,
+        files: &[Vec<u8>],
         links: &Links,
         now: DateTime<Utc>,
     ) -> Result<Ready, String> {
@@ -179,6 +181,16 @@ impl Letter {
             .compiled
             .render_tracked(&context, tracking)
             .map_err(|error| error.to_string())?;
+        let attachments: Vec<_> = message
+            .attachments
+            .iter()
+            .zip(files)
+            .map(|(attachment, content)| mime::Attachment {
+                filename: &attachment.filename,
+                content_type: &attachment.content_type,
+                content,
+            })
+            .collect();
         let mail = Mail {
             id: message.id(),
             from: &self.snapshot.from,
@@ -189,6 +201,7 @@ impl Letter {
             text: &rendered.text,
             html: rendered.html.as_deref(),
             bulk: self.bulk(message.kind, &personal),
+            attachments: &attachments,
         };
         Ok(Ready {
             of: message.of,
@@ -199,6 +212,7 @@ impl Letter {
             content: self.signing.sign(mime::build(&mail), now),
             shown_again: self.shown_again,
             route: Arc::clone(&self.route),
+            _room: None,
         })
     }
 

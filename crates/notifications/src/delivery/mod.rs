@@ -7,6 +7,7 @@ mod courses;
 mod feeder;
 mod guard;
 mod hand;
+mod heavy;
 mod holds;
 mod lane;
 mod ledger;
@@ -57,6 +58,8 @@ pub(crate) struct Sending {
     pub(crate) retry_scale: f64,
     /// How long a claim holds; a killed worker's messages are looked at again after this.
     pub(crate) lease: TimeDelta,
+    /// Bytes that mails with files may take while they are made and sent.
+    pub(crate) attachments_memory: u64,
 }
 
 /// What delivery works with.

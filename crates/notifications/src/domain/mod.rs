@@ -1,5 +1,6 @@
 //! The rules of delivery, as pure functions.
 
+pub(crate) mod attachment;
 pub(crate) mod backoff;
 pub(crate) mod bucket;
 pub(crate) mod dns;

@@ -7,12 +7,15 @@ use common::ids::{CampaignId, LeadId, MessageId, WorkspaceId};
 use common::json::RawJson;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Int2, Int4, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, Int2, Int4, Json, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
 use uuid::Uuid;
 
 use super::bundles::Bundle;
 use super::campaigns::Campaign;
 use super::moves::Held;
+use crate::domain::attachment::Attachment;
 
 /// Why messages without a campaign are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,7 @@ pub(crate) struct Claimed {
     pub(crate) address: String,
     pub(crate) variables: RawJson,
     pub(crate) attempts: u32,
+    pub(crate) attachments: Vec<Attachment>,
 }
 
 impl Claimed {
@@ -94,6 +98,7 @@ struct Row {
     attempts: i32,
     bundle_id: Uuid,
     place: i16,
+    attachments: Option<serde_json::Value>,
 }
 
 type Columns = (
@@ -107,6 +112,7 @@ type Columns = (
     Int4,
     SqlUuid,
     Int2,
+    Nullable<Jsonb>,
 );
 
 impl Row {
@@ -129,6 +135,7 @@ impl Row {
             address: self.address,
             variables: self.variables.unwrap_or_default(),
             attempts: self.attempts.unsigned_abs(),
+            attachments: Attachment::listed(self.attachments),
         }
     }
 }
@@ -163,7 +170,7 @@ pub(crate) fn members(
     by_key(conn)?;
     let rows: Vec<Row> = fixed::<Columns>(
         "SELECT m.workspace_id, m.id, m.kind, m.lead_id, m.snapshot_id, m.address, m.variables,
-                m.attempts, b.bundle_id, b.place
+                m.attempts, b.bundle_id, b.place, m.attachments
          FROM unnest($1, $2, $3, $4) AS b(workspace_id, id, bundle_id, place)
          JOIN messages AS m ON m.workspace_id = b.workspace_id AND m.id = b.id
          WHERE m.bundle_id = b.bundle_id AND m.state = 'pending'",

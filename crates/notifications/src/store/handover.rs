@@ -14,12 +14,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::attachments;
 use super::bundles;
 use super::campaigns::{self, Campaign, Tally};
 use super::claims::Kind;
 use super::moves;
 use super::partitions::{self, Partitions};
 use super::restored;
+use crate::domain::attachment::Attachment;
 use crate::domain::state::State;
 use crate::schema::messages;
 
@@ -189,6 +191,7 @@ pub(crate) struct Single<'m> {
     pub(crate) to: &'m EmailAddress,
     pub(crate) snapshot_id: Uuid,
     pub(crate) variables: &'m RawJson,
+    pub(crate) attachments: &'m [Attachment],
 }
 
 /// Writes down one message without a campaign, due at once.
@@ -208,10 +211,16 @@ pub(crate) fn add_single(
         due_at: now,
         members: vec![id.0],
     };
+    let listed = Some(single.attachments).filter(|files| !files.is_empty());
+    let listed = listed
+        .map(serde_json::to_value)
+        .transpose()
+        .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
     diesel::insert_into(messages::table)
         .values((
             messages::workspace_id.eq(workspace.0),
             messages::id.eq(id.0),
+            messages::attachments.eq(listed),
             messages::kind.eq(single.kind.as_str()),
             messages::snapshot_id.eq(single.snapshot_id),
             messages::address.eq(single.to.as_str()),
@@ -222,6 +231,10 @@ pub(crate) fn add_single(
             messages::created_at.eq(now),
         ))
         .execute(conn)?;
+    let files: Vec<_> = single.attachments.iter().map(|file| file.id).collect();
+    if !files.is_empty() {
+        attachments::give(conn, workspace, &files, id)?;
+    }
     bundles::insert(conn, std::slice::from_ref(&bundle))?;
     Ok(id)
 }

@@ -31,6 +31,7 @@ pub(crate) struct Message {
     pub(crate) reason: Option<String>,
     pub(crate) settled_at: Option<DateTime<Utc>>,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) attachments: Option<serde_json::Value>,
 }
 
 /// Which messages are asked for.

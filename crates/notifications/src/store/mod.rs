@@ -1,5 +1,6 @@
 //! Queries. The moves of a message are all in `moves`: nothing else writes its state.
 
+pub(crate) mod attachments;
 pub(crate) mod bundles;
 pub(crate) mod campaigns;
 pub(crate) mod claims;

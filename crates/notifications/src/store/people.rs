@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use uuid::Uuid;
 
+use super::attachments;
 use super::bundles;
 use super::campaigns::{self, Tally};
 use super::feedback;
@@ -78,7 +79,9 @@ pub(crate) fn withdraw(
 const ERASED: &str = "erased";
 
 /// Forgets a person: what waits is skipped, what was sent keeps its outcome and loses address and
-/// data, and what was told of them, by mail servers or to webhooks, is erased. Messages in work end as they end; they are not sent again.
+/// data, and what was told of them, by mail servers or to webhooks, is erased. Messages in work end
+/// as they end; they are not sent again. Single messages belong to no lead: those to the person's
+/// address that bring files are forgotten with the files.
 pub(crate) fn erase(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
@@ -86,7 +89,28 @@ pub(crate) fn erase(
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     withdraw(conn, workspace, lead, "deleted", now)?;
-    skip_waiting(conn, workspace, lead, now)?;
+    let carriers = attachments::carriers(conn, workspace, email)?;
+    let mut theirs: Vec<Uuid> = messages::table
+        .filter(messages::workspace_id.eq(workspace.0))
+        .filter(messages::lead_id.eq(lead.0))
+        .filter(messages::state.eq(State::Pending.as_str()))
+        .select(messages::id)
+        .load(conn)?;
+    theirs.extend(&carriers);
+    skip_waiting(conn, workspace, &theirs, now)?;
+    attachments::delete_of(conn, workspace, &carriers)?;
+    let carried = messages::table
+        .filter(messages::workspace_id.eq(workspace.0))
+        .filter(messages::id.eq_any(&carriers))
+        .filter(messages::bundle_id.is_null());
+    diesel::update(carried)
+        .set((
+            messages::address.eq(ERASED),
+            messages::variables.eq(None::<RawJson>),
+            messages::attachments.eq(None::<serde_json::Value>),
+            messages::reply.eq(None::<String>),
+        ))
+        .execute(conn)?;
     let theirs = messages::table
         .filter(messages::workspace_id.eq(workspace.0))
         .filter(messages::lead_id.eq(lead.0));
@@ -109,18 +133,19 @@ pub(crate) fn erase(
     Ok(())
 }
 
-/// Skips the messages of a lead that nobody holds.
+/// Skips those of these messages that wait and that nobody holds.
 fn skip_waiting(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
-    lead: LeadId,
+    ids: &[Uuid],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     let waiting = messages::table
         .filter(messages::workspace_id.eq(workspace.0))
-        .filter(messages::lead_id.eq(lead.0))
+        .filter(messages::id.eq_any(ids))
         .filter(messages::state.eq(State::Pending.as_str()));
     let found: Vec<(Option<Uuid>, Option<Uuid>)> = waiting
+        .clone()
         .select((messages::campaign_id, messages::bundle_id))
         .load(conn)?;
     let (campaigns, bundles): (Vec<_>, Vec<_>) = found.into_iter().unzip();

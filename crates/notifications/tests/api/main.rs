@@ -1,5 +1,6 @@
 //! The service through HTTP, with a real mailbox as its mail server.
 
+mod attachments;
 mod domains;
 mod failures;
 mod hooks;
