@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::context::Context;
 use crate::engine::{self, Engine, mark};
 use crate::html::{self, Piece, Unreadable};
+use crate::inline::{self, Inlined};
 use crate::limits::{GMAIL_CLIPS_AT, MAX_LINE_SOURCE, MAX_OUTPUT, MAX_PROBLEMS, MAX_SOURCE};
 use crate::links::{self, Link, Marked};
 use crate::problem::{Fault, Field, Problem};
@@ -279,6 +280,28 @@ impl Work {
         Ok(html)
     }
 
+    /// Moves styles to where they apply. MJML has done that: what it leaves in `<style>` is meant
+    /// to stay there.
+    fn inline(
+        &mut self,
+        format: Format,
+        hidden: &Hidden<'_>,
+        html: &str,
+    ) -> Result<Vec<(Range<usize>, String)>, Unreadable> {
+        if format == Format::Mjml {
+            return Ok(Vec::new());
+        }
+        let edits = match inline::styles(html, hidden)? {
+            Inlined::Edits(edits) => edits,
+            Inlined::TooMuch => {
+                let message = "there are too many styles to inline; they stay in <style>";
+                self.warn(hidden, [Fault::nowhere("styles_not_inlined", message)]);
+                Vec::new()
+            }
+        };
+        Ok(edits)
+    }
+
     fn finish(
         &mut self,
         format: Format,
@@ -307,11 +330,12 @@ impl Work {
         self.warn(hidden, warnings);
         self.compiled.links = links;
         self.compiled.html = kind;
-        let edits = if kind == Html::Fixed {
+        let mut edits = if kind == Html::Fixed {
             edits
         } else {
             Vec::new()
         };
+        edits.extend(self.inline(format, hidden, html)?);
         let source = html::splice(html, &with_body_marks(html::body(html)?, edits));
         self.template("html", Field::Body, hidden.reveal(&source), hidden.source());
         Ok(())

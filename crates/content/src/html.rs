@@ -41,7 +41,7 @@ pub(crate) enum Piece {
 /// Reads a document. Its depth is bounded, because an end tag that fits no open
 /// element is looked for among all of them: a deep document with many such tags
 /// would take hours.
-fn read<'h>(html: &str, mut settings: Settings<'h, '_>) -> Result<(), Unreadable> {
+pub(crate) fn read<'h>(html: &str, mut settings: Settings<'h, '_>) -> Result<(), Unreadable> {
     settings.strict = false;
     settings.element_content_handlers.push(depth_limit());
     let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});

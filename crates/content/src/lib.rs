@@ -6,11 +6,13 @@
 
 mod compiled;
 mod context;
+mod css;
 mod engine;
 mod entities;
 mod filters;
 mod grammar;
 mod html;
+mod inline;
 pub mod limits;
 mod links;
 mod markdown;

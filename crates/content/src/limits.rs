@@ -81,6 +81,12 @@ pub const MAX_ATTRIBUTES: usize = 100;
 /// How deep HTML elements may nest; an element that is never closed counts.
 pub const MAX_HTML_DEPTH: usize = 1_000;
 
+/// Selectors times elements that are tried when styles are inlined.
+pub const MAX_MATCHES: usize = 2_000_000;
+
+/// Tags that inlining may copy out of a `<style>`.
+pub const MAX_INLINED_WORDS: usize = 500;
+
 /// Problems, and warnings, that are named for one part; nobody reads more.
 pub const MAX_PROBLEMS: usize = 100;
 

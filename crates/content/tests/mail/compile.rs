@@ -226,3 +226,54 @@ fn an_unsubscribe_link_counts_where_it_is_shown() {
     .unwrap();
     assert!(!only_text.has_unsubscribe());
 }
+
+#[test]
+fn styles_are_inlined_once_and_links_are_still_found() {
+    let body = "<html><head><style>a{color:#111} p{margin:0} @media (max-width:1px){p{margin:9px!important}}</style>\
+                </head><body><p>Dear {{ lead.first_name }}</p>{% if lead.score > 1 %}\
+                <a href=\"https://shop.example/\">Shop</a>{% endif %}</body></html>";
+    let compiled = html(body);
+    let mut seen = Vec::new();
+    let mut rewrite = |url: &str, _: usize| {
+        seen.push(url.to_owned());
+        Some("https://click.example/".to_owned())
+    };
+    let tracking = content::Tracking {
+        links: Some(&mut rewrite),
+        pixel: None,
+    };
+    let mail = compiled
+        .render_tracked(&ada(), tracking)
+        .expect("it renders");
+    let html = mail.html.expect("an HTML part");
+    assert!(
+        html.contains("<p style=\"margin:0\">Dear Ada</p>"),
+        "{html}"
+    );
+    let link = "<a style=\"color:#111\" href=\"https://click.example/\">Shop</a>";
+    assert!(html.contains(link), "{html}");
+    assert!(
+        html.contains("@media (max-width:1px){p{margin:9px!important}}</style>"),
+        "{html}"
+    );
+    assert!(!html.contains("a{color"), "{html}");
+    assert_eq!(seen, ["https://shop.example/"]);
+}
+
+#[test]
+fn too_many_styles_stay_where_they_are_with_a_warning() {
+    let body = format!(
+        "<style>{}</style>{}",
+        "p{a:b}".repeat(5_000),
+        "<p>x</p>".repeat(900)
+    );
+    let compiled = html(&body);
+    let codes: Vec<_> = compiled
+        .warnings()
+        .iter()
+        .map(|warning| warning.code)
+        .collect();
+    assert!(codes.contains(&"styles_not_inlined"), "{codes:?}");
+    let mail = compiled.render(&ada()).expect("it renders");
+    assert!(mail.html.expect("an HTML part").contains("p{a:b}p{a:b}"));
+}
