@@ -16,6 +16,7 @@ pub(crate) mod platform;
 
 mod send;
 mod table;
+mod transactional;
 
 use anyhow::{bail, ensure};
 use clap::ValueEnum;
@@ -49,6 +50,7 @@ enum Part {
     Import,
     Ingest,
     Send,
+    Transactional,
     Growth,
     Gateway,
     Idle,
@@ -137,7 +139,7 @@ async fn measure(args: &Args) -> Vec<Row> {
 /// What needs a platform and its database.
 async fn on_one_platform(args: &Args, size: Size) -> Vec<Row> {
     let mut rows = Vec::new();
-    if ![Part::Import, Part::Ingest, Part::Send]
+    if ![Part::Import, Part::Ingest, Part::Send, Part::Transactional]
         .into_iter()
         .any(|part| args.wants(part))
     {
@@ -159,6 +161,13 @@ async fn on_one_platform(args: &Args, size: Size) -> Vec<Row> {
     if args.wants(Part::Send) {
         say("send");
         rows.extend(told("send", send::measure(&site, size).await));
+    }
+    if args.wants(Part::Transactional) {
+        say("transactional");
+        rows.extend(told(
+            "transactional",
+            transactional::measure(&site, size).await,
+        ));
     }
     rows
 }

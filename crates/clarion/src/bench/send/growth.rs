@@ -29,7 +29,7 @@ pub(in crate::bench) async fn measure(size: Size) -> anyhow::Result<Vec<Row>> {
     tokio::time::sleep(REST).await;
     let idle = site.platform.memory()?.0;
     let (few, many) = (size.growth / TIMES, size.growth);
-    let small = readers(&api, few).await?;
+    let small = readers(&api, "growth", few).await?;
     let cost = async || {
         let before = Used::now(&site, sink)?;
         send(&api, &small, UNSIGNED, few).await?;
@@ -38,7 +38,7 @@ pub(in crate::bench) async fn measure(size: Size) -> anyhow::Result<Vec<Row>> {
     // The first campaign of a platform meets cold caches.
     cost().await?;
     let before = cost().await?;
-    let large = readers(&api, many).await?;
+    let large = readers(&api, "growth", many).await?;
     let (done, over) = oneshot::channel();
     let (peak, sent) = tokio::join!(peak(&site.platform, over), async {
         let sent = send(&api, &large, UNSIGNED, many).await;

@@ -9,7 +9,7 @@ use super::CONNECTIONS;
 use super::sink::Sink;
 
 /// The domain that no key signs for.
-pub(super) const UNSIGNED: &str = "bench.example";
+pub(in crate::bench) const UNSIGNED: &str = "bench.example";
 
 /// A campaign to a list, from a domain.
 pub(super) fn letter(list: &str, from: &str) -> Value {

@@ -31,7 +31,8 @@ use super::{Size, say};
 use crate::demo::api::Api;
 use crate::process::{self, Missing, find, guarded};
 pub(super) use growth::measure as measure_growth;
-use letter::{UNSIGNED, letter, load};
+pub(super) use letter::UNSIGNED;
+use letter::{letter, load};
 pub(super) use sink::Sink;
 use used::{Used, micros};
 
@@ -62,7 +63,7 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
     let sink = of(site)?;
     let openssl = find("openssl", "openssl")?;
     let api = site.platform.sign_in().await?;
-    let list = readers(&api, size.messages).await?;
+    let list = readers(&api, "send", size.messages).await?;
     for signing in ["rsa", "ed25519"] {
         let domain = json!({ "name": format!("{signing}.{UNSIGNED}"), "signing": signing });
         let _: Value = api.post("/api/v1/domains", &domain).await?;
@@ -111,7 +112,7 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
 }
 
 /// The site's sink, where there is one.
-fn of(site: &Site) -> anyhow::Result<&Sink> {
+pub(super) fn of(site: &Site) -> anyhow::Result<&Sink> {
     let missing = Missing {
         program: "smtp-sink",
         package: PACKAGE,
@@ -119,17 +120,22 @@ fn of(site: &Site) -> anyhow::Result<&Sink> {
     Ok(site.sink.as_ref().ok_or(missing)?)
 }
 
-/// A list with so many readers; answers its id.
-async fn readers(api: &Api, count: usize) -> anyhow::Result<String> {
-    let name = format!("{count} readers of the bench");
+/// A list with so many readers whom nobody else has; answers its id.
+pub(super) async fn readers(api: &Api, whose: &str, count: usize) -> anyhow::Result<String> {
+    let name = format!("{count} readers of {whose}");
     let list: Created = api.post("/api/v1/lists", &json!({ "name": name })).await?;
     let path = format!("/api/v1/leads/imports?list_id={}", list.id);
-    import(api, &path, people(&format!("send{count}"), count), count).await?;
+    import(api, &path, people(&format!("{whose}{count}"), count), count).await?;
     Ok(list.id)
 }
 
 /// Sends a campaign to a list of so many and waits until everybody has been sent to.
-async fn send(api: &Api, list: &str, from: &str, messages: usize) -> anyhow::Result<Duration> {
+pub(super) async fn send(
+    api: &Api,
+    list: &str,
+    from: &str,
+    messages: usize,
+) -> anyhow::Result<Duration> {
     let campaign: Created = api.post("/api/v1/campaigns", &letter(list, from)).await?;
     let path = format!("/api/v1/campaigns/{}", campaign.id);
     let began = Instant::now();
