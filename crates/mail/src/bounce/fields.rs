@@ -1,80 +1,126 @@
 //! Delivery status notifications: fields in groups (RFC 3464 §2.1).
 
 use super::parts::{Parts, address};
-use super::{Verdict, rules};
+use super::rules::{self, Told};
+use super::text::{beginning, line};
+use super::{MOST, SAID, Verdict};
 
-/// The values of a field, unfolded, in their order.
-pub(super) fn of(text: &str, name: &str) -> Vec<String> {
-    let fields = unfold(text);
-    let values = fields.into_iter().filter(|(key, _)| key == name);
-    values.map(|(_, value)| value).collect()
+/// The fields that matter, where [`Group`] keeps them.
+const NAMES: [&str; 5] = [
+    "original-recipient",
+    "final-recipient",
+    "action",
+    "status",
+    "diagnostic-code",
+];
+
+/// What is said about one recipient: the first value of each field.
+#[derive(Debug, Default)]
+struct Group([Option<String>; NAMES.len()]);
+
+impl Group {
+    fn value(&self, name: usize) -> Option<&str> {
+        self.0[name].as_deref()
+    }
+
+    /// The address that was written to last, else the one that was written to first.
+    fn address(&self) -> Option<String> {
+        let typed = |name| self.value(name).and_then(|text| address(typeless(text)));
+        typed(1).or_else(|| typed(0))
+    }
+
+    fn names_somebody(&self) -> bool {
+        self.0[0].is_some() || self.0[1].is_some()
+    }
+
+    fn says_something(&self) -> bool {
+        self.names_somebody() || self.0[2].is_some()
+    }
 }
 
-fn unfold(text: &str) -> Vec<(String, String)> {
-    let mut fields: Vec<(String, String)> = Vec::new();
-    for line in text.lines() {
-        if line.starts_with([' ', '\t']) {
-            if let Some((_, value)) = fields.last_mut() {
-                value.push(' ');
-                value.push_str(line.trim());
+/// The groups of the recipients, at most [`MOST`], each value cut to what is judged of it. A blank
+/// line ends a group, and so does a recipient after another, because some leave the line out.
+fn groups(status: &[String]) -> Vec<Group> {
+    let mut groups = Vec::new();
+    for text in status {
+        let mut group = Group::default();
+        // The field that a folded line goes on with.
+        let mut open = None;
+        for line in text.lines() {
+            if line.starts_with([' ', '\t']) && !line.trim().is_empty() {
+                if let Some(value) = open.and_then(|name: usize| group.0[name].as_mut()) {
+                    append(value, line.trim());
+                }
+                continue;
             }
-        } else if let Some((name, value)) = line.split_once(':') {
-            fields.push((name.trim().to_lowercase(), value.trim().to_owned()));
+            open = None;
+            let Some((name, value)) = line.split_once(':') else {
+                if line.trim().is_empty() {
+                    groups.push(std::mem::take(&mut group));
+                }
+                continue;
+            };
+            let known = |known: &&str| name.trim().eq_ignore_ascii_case(known);
+            let Some(name) = NAMES.iter().position(|name| known(&name)) else {
+                continue;
+            };
+            if name < 2 && group.0[name].is_some() {
+                groups.push(std::mem::take(&mut group));
+            }
+            if group.0[name].is_none() {
+                group.0[name] = Some(beginning(value.trim(), SAID).to_owned());
+                open = Some(name);
+            }
+            if groups.len() > MOST {
+                break;
+            }
         }
+        groups.push(group);
+        groups.retain(Group::says_something);
+        groups.truncate(MOST);
     }
-    fields
+    groups
+}
+
+fn append(value: &mut String, more: &str) {
+    let room = SAID.saturating_sub(value.len() + 1);
+    if room > 0 {
+        value.push(' ');
+        value.push_str(beginning(more, room));
+    }
 }
 
 /// What the groups say, each about one recipient.
-pub(super) fn verdicts(parts: &Parts) -> Vec<Verdict> {
+pub(super) fn verdicts(parts: &Parts, told: &Told) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = Vec::new();
-    for status in &parts.status {
-        let normal = status.replace("\r\n", "\n");
-        for group in normal.split("\n\n") {
-            if let Some(verdict) = verdict(group, parts) {
-                let known = |other: &Verdict| other.address == verdict.address;
-                if !verdicts.iter().any(known) {
-                    verdicts.push(verdict);
-                }
-            }
+    for group in groups(&parts.status) {
+        let Some(address) = group.address().or_else(|| parts.likely()) else {
+            continue;
+        };
+        if !verdicts.iter().any(|other| other.address == address) {
+            verdicts.push(verdict(&group, address, told));
         }
     }
     verdicts
 }
 
-fn verdict(group: &str, parts: &Parts) -> Option<Verdict> {
-    let value = |name: &str| of(group, name).into_iter().next();
-    let typed = |name: &str| value(name).and_then(|text| address(typeless(&text)));
-    let (last, first) = (typed("final-recipient"), typed("original-recipient"));
-    let named = value("final-recipient").is_some() || value("original-recipient").is_some();
-    let action = value("action").unwrap_or_default().to_lowercase();
-    if !named && action.is_empty() {
-        return None;
-    }
-    let address = match (first, last) {
-        (_, Some(last)) => last,
-        (Some(first), None) => first,
-        (None, None) => parts
-            .failed
-            .first()
-            .or(parts.original_to.first())
-            .cloned()?,
-    };
-    let status = value("status").and_then(|text| rules::enhanced(&text));
-    let diagnostic = value("diagnostic-code").map(|text| typeless(&text).to_owned());
+fn verdict(group: &Group, address: String, told: &Told) -> Verdict {
+    let action = group.value(2).unwrap_or_default().to_lowercase();
+    let status = group.value(3).and_then(rules::enhanced);
+    let diagnostic = group.value(4).map(typeless);
     let judged = rules::judge(&rules::Said {
         action: &action,
         status: status.as_deref(),
-        diagnostic: diagnostic.as_deref().unwrap_or_default(),
-        prose: &parts.prose,
+        diagnostic: diagnostic.unwrap_or_default(),
+        told,
     });
-    Some(Verdict {
+    Verdict {
         address,
         class: judged.class,
         status: judged.status.or(status),
-        diagnostic,
+        diagnostic: diagnostic.map(|said| line(said, SAID)),
         reason: judged.reason,
-    })
+    }
 }
 
 /// `rfc822; someone@example.com` without its type.
@@ -82,5 +128,61 @@ fn typeless(text: &str) -> &str {
     match text.split_once(';') {
         Some((kind, rest)) if !kind.contains(['@', ' ']) => rest.trim(),
         _ => text.trim(),
+    }
+}
+
+/// The values of a field, at most [`MOST`].
+pub(super) fn values(text: &str, name: &str) -> Vec<String> {
+    let mut values: Vec<String> = Vec::new();
+    let mut open = false;
+    for line in text.lines() {
+        if line.starts_with([' ', '\t']) {
+            if let Some(value) = values.last_mut().filter(|_| open) {
+                append(value, line.trim());
+            }
+            continue;
+        }
+        let (key, value) = line.split_once(':').unwrap_or_default();
+        open = key.trim().eq_ignore_ascii_case(name);
+        if open && values.len() == MOST {
+            break;
+        }
+        if open {
+            values.push(beginning(value.trim(), SAID).to_owned());
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_told_apart_also_without_blank_lines() {
+        let text = "Reporting-MTA: dns; x\nFinal-Recipient: rfc822; a@x.example\nAction: failed\n\
+                    Diagnostic-Code: smtp;\n 550 no\n such user\n\
+                    Final-Recipient: rfc822; b@x.example\nStatus: 4.2.2\n\nX-Other: 1\n";
+        let groups = groups(&[text.to_owned()]);
+        let addresses: Vec<_> = groups.iter().filter_map(Group::address).collect();
+        assert_eq!(addresses, ["a@x.example", "b@x.example"]);
+        assert_eq!(groups[0].value(4), Some("smtp; 550 no such user"));
+        assert_eq!(groups[1].value(3), Some("4.2.2"));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_is_judged() {
+        let group = "Final-Recipient: rfc822; a@x.example\nAction: failed\n\n".repeat(20_000);
+        let long = format!("Action: failed\nDiagnostic-Code: {}\n", "x ".repeat(1 << 19));
+        let folded = format!("Action: failed\nDiagnostic-Code: x\n{}", " é\n".repeat(200_000));
+        for text in [group, long, folded] {
+            let groups = groups(&[text.clone(), text]);
+            let kept = groups.iter().flat_map(|group| group.0.iter().flatten());
+            let kept: usize = kept.map(String::len).sum();
+            assert!(groups.len() <= MOST, "{} groups", groups.len());
+            assert!(kept <= MOST * SAID, "{kept} octets");
+        }
+        let recipients = "Original-Rcpt-To: a@x.example\n".repeat(20_000);
+        assert_eq!(values(&recipients, "original-rcpt-to").len(), MOST);
     }
 }

@@ -1,20 +1,26 @@
 //! What a mail that came back says: who did not get what we sent, and why.
 //!
 //! Read are delivery status notifications (RFC 3464), abuse reports (RFC 5965), automatic answers
-//! (RFC 3834), and the prose of servers that keep to no standard. Whatever comes in: bounded, and
-//! never a panic.
+//! (RFC 3834), and the prose of servers that keep to no standard. Whatever comes in, there is never
+//! a panic, and the work grows with its size and with nothing else: lists are cut when they are
+//! read, and every text is judged once, however many recipients share it.
 
 mod fields;
 mod parts;
 mod prose;
 mod rules;
+mod text;
+mod words;
 
 use parts::Parts;
+use rules::Told;
 
 /// Most octets looked at.
 const LONGEST: usize = 1 << 20;
 /// Most recipients of one mail.
 const MOST: usize = 100;
+/// Most octets of what is said about one of them.
+const SAID: usize = 4 << 10;
 
 /// What a mail says about others.
 #[derive(Clone, Debug, Default)]
@@ -58,9 +64,10 @@ pub fn read(raw: &[u8]) -> Report {
     let Some(parts) = Parts::of(raw) else {
         return Report::default();
     };
+    let told = Told::of(&parts.prose);
     let mut recipients = complaints(&parts);
     if recipients.is_empty() {
-        recipients = fields::verdicts(&parts);
+        recipients = fields::verdicts(&parts, &told);
     }
     if recipients.is_empty() && parts.is_automatic_answer() {
         recipients.extend(parts.from.clone().map(|address| Verdict {
@@ -72,9 +79,8 @@ pub fn read(raw: &[u8]) -> Report {
         }));
     }
     if recipients.is_empty() {
-        recipients = prose::verdicts(&parts);
+        recipients = prose::verdicts(&parts, &told);
     }
-    recipients.truncate(MOST);
     Report {
         recipients,
         original_message_id: parts.original_message_id.clone(),
@@ -86,7 +92,7 @@ fn complaints(parts: &Parts) -> Vec<Verdict> {
     let Some(report) = &parts.feedback else {
         return Vec::new();
     };
-    let named = fields::of(report, "original-rcpt-to");
+    let named = fields::values(report, "original-rcpt-to");
     let mut addresses: Vec<_> = named
         .iter()
         .filter_map(|text| parts::address(text))
@@ -98,11 +104,12 @@ fn complaints(parts: &Parts) -> Vec<Verdict> {
         addresses.push(String::new());
     }
     addresses.dedup();
+    let kind = fields::values(report, "feedback-type").into_iter().next();
     let complaint = |address| Verdict {
         address,
         class: Class::Complaint,
         status: None,
-        diagnostic: fields::of(report, "feedback-type").into_iter().next(),
+        diagnostic: kind.clone(),
         reason: "abuse report",
     };
     addresses.into_iter().map(complaint).collect()

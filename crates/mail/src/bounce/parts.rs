@@ -2,8 +2,15 @@
 
 use mail_parser::{Address, HeaderValue, Message, MessageParser, MimeHeaders, PartType};
 
+use super::MOST;
+use super::text::beginning;
+
 /// Most enclosed mails looked into.
 const DEPTH: usize = 4;
+/// Most octets of what is written for people. Servers say why before they quote the original.
+const PROSE: usize = 64 << 10;
+/// Most octets of HTML that are made into prose.
+const HTML: usize = 256 << 10;
 
 /// A mail that came back, taken apart.
 #[derive(Debug, Default)]
@@ -39,6 +46,7 @@ impl Parts {
             .unwrap_or_default()
             .split([',', ' '])
             .filter_map(address)
+            .take(MOST)
             .collect();
         parts.gather(&message, 0);
         parts.leave_out_the_original();
@@ -67,6 +75,7 @@ impl Parts {
                 }
                 (PartType::Text(body), _) => self.write(body),
                 (PartType::Html(body), _) if self.prose.trim().is_empty() => {
+                    let body = beginning(body, HTML);
                     self.write(&mail_parser::decoders::html::html_to_text(body));
                 }
                 _ => {}
@@ -75,8 +84,15 @@ impl Parts {
     }
 
     fn write(&mut self, text: &str) {
-        self.prose.push_str(text);
+        let room = PROSE.saturating_sub(self.prose.len());
+        self.prose.push_str(beginning(text, room));
         self.prose.push('\n');
+    }
+
+    /// Who is meant where a notification names nobody.
+    pub(super) fn likely(&self) -> Option<String> {
+        let likely = self.failed.first().or(self.original_to.first());
+        likely.cloned()
     }
 
     /// A mail inside: the original, or a bounce that somebody passed on.
@@ -243,6 +259,7 @@ fn all(list: Option<&Address<'_>>) -> Vec<String> {
     let addresses = list.into_iter().flat_map(|list| list.iter());
     addresses
         .filter_map(|one| address(one.address()?))
+        .take(MOST)
         .collect()
 }
 
@@ -281,4 +298,27 @@ pub(super) fn addresses(text: &str) -> impl Iterator<Item = String> + '_ {
                 .all(|letter| letter.is_alphanumeric() || ".-_".contains(letter));
         sound.then(|| word.to_lowercase())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_out_of_a_mail_has_limits() {
+        let many: Vec<_> = (0..20_000).map(|n| format!("u{n}@x.example")).collect();
+        let many = many.join(",\r\n ");
+        let prose = "A word is enough.\r\n".repeat(20_000);
+        let mail = format!(
+            "To: {many}\r\nX-Failed-Recipients: {many}\r\n\
+             Content-Type: multipart/mixed; boundary=b\r\n\r\n\
+             --b\r\n\r\n{prose}--b\r\n\r\n{prose}\
+             --b\r\nContent-Type: message/rfc822\r\n\r\nTo: {many}\r\n\r\nx\r\n--b--\r\n"
+        );
+        let parts = Parts::of(mail.as_bytes()).expect("a mail");
+        for list in [&parts.to, &parts.failed, &parts.original_to] {
+            assert!((1..=MOST).contains(&list.len()), "{} addresses", list.len());
+        }
+        assert!(parts.prose.len() <= PROSE + 2, "{} octets", parts.prose.len());
+    }
 }

@@ -1,7 +1,11 @@
 //! Bounces that keep to no standard: addresses among words.
 
+use std::collections::{HashMap, HashSet};
+
 use super::parts::{Parts, addresses, is_daemon};
-use super::{Class, Verdict, rules};
+use super::rules::{self, Told};
+use super::text::line;
+use super::{Class, MOST, SAID, Verdict};
 
 /// Words that servers use when they tell that a mail did not arrive; without one of them prose is
 /// somebody's letter.
@@ -34,60 +38,80 @@ const SIGNS: [&str; 26] = [
     "あて先",
 ];
 
-pub(super) fn verdicts(parts: &Parts) -> Vec<Verdict> {
-    let lower = parts.prose.to_lowercase();
-    let subject = parts.subject.as_deref().unwrap_or_default().to_lowercase();
-    let sign = |text: &str| SIGNS.iter().any(|sign| text.contains(sign));
-    if !sign(&lower) && !sign(&subject) {
+pub(super) fn verdicts(parts: &Parts, told: &Told) -> Vec<Verdict> {
+    let subject = parts.subject.as_deref().unwrap_or_default();
+    let sign = |text: &str| {
+        let text = text.to_lowercase();
+        SIGNS.iter().any(|sign| text.contains(sign))
+    };
+    if !sign(subject) && !sign(&parts.prose) {
         return Vec::new();
     }
-    let mut verdicts = Vec::new();
-    for (address, said) in passages(parts) {
-        let judged = rules::judge(&rules::Said {
-            action: "",
-            status: rules::enhanced(&said).as_deref(),
-            diagnostic: &said,
-            prose: &parts.prose,
-        });
-        // A server that tells of a mail that came back does not tell of one that arrived.
-        let class = match judged.class {
-            Class::Delivered => Class::Soft,
-            class => class,
+    let wanted = candidates(parts);
+    let mut passages = passages(&parts.prose, &wanted);
+    // Those whom no line names share all that is said.
+    let mut shared = None;
+    let verdict = |address: String| {
+        let mut verdict = match passages.remove(&address) {
+            Some(said) => judge(&said, told),
+            None => shared
+                .get_or_insert_with(|| judge(&parts.prose, told))
+                .clone(),
         };
-        verdicts.push(Verdict {
-            address,
-            class,
-            status: judged.status.or_else(|| rules::enhanced(&said)),
-            diagnostic: Some(said.split_whitespace().collect::<Vec<_>>().join(" ")),
-            reason: judged.reason,
-        });
-    }
-    verdicts
+        verdict.address = address;
+        verdict
+    };
+    wanted.into_iter().map(verdict).collect()
 }
 
-/// Each recipient with the words about them: from their address to the next one's.
-fn passages(parts: &Parts) -> Vec<(String, String)> {
-    let wanted = candidates(parts);
-    let mut passages: Vec<(String, String)> = Vec::new();
-    for line in parts.prose.lines() {
+/// A verdict without its address.
+fn judge(said: &str, told: &Told) -> Verdict {
+    let status = rules::enhanced(said);
+    let judged = rules::judge(&rules::Said {
+        action: "",
+        status: status.as_deref(),
+        diagnostic: said,
+        told,
+    });
+    // A server that tells of a mail that came back does not tell of one that arrived.
+    let class = match judged.class {
+        Class::Delivered => Class::Soft,
+        class => class,
+    };
+    Verdict {
+        address: String::new(),
+        class,
+        status: judged.status.or(status),
+        diagnostic: Some(line(said, SAID)),
+        reason: judged.reason,
+    }
+}
+
+/// The words about each recipient whom a line names: from there to the next one's. Every line
+/// belongs to one of them.
+fn passages(prose: &str, wanted: &[String]) -> HashMap<String, String> {
+    let wanted: HashSet<_> = wanted.iter().collect();
+    let mut passages = HashMap::<String, String>::new();
+    let mut current = None;
+    for line in prose.lines() {
         let named = addresses(line).find(|address| wanted.contains(address));
-        if let Some(address) = named
-            && !passages.iter().any(|(known, _)| *known == address)
-        {
-            passages.push((address, String::new()));
+        if let Some(address) = named.filter(|address| !passages.contains_key(address)) {
+            passages.insert(address.clone(), String::new());
+            current = Some(address);
         }
-        if let Some((_, said)) = passages.last_mut() {
+        if let Some(said) = current.as_ref().and_then(|known| passages.get_mut(known)) {
             said.push_str(line);
             said.push('\n');
         }
     }
-    // Those whom no line names share all that is said.
-    for address in wanted {
-        if !passages.iter().any(|(known, _)| *known == address) {
-            passages.push((address, parts.prose.clone()));
-        }
-    }
     passages
+}
+
+/// An address that the prose names.
+struct Named {
+    address: String,
+    /// A line begins with it, or is a command to it.
+    leads: bool,
 }
 
 /// Who may be meant, the surest source first.
@@ -95,55 +119,111 @@ fn candidates(parts: &Parts) -> Vec<String> {
     if !parts.failed.is_empty() {
         return parts.failed.clone();
     }
-    let own = |address: &String| {
-        Some(address) == parts.from.as_ref()
-            || Some(address) == parts.original_from.as_ref()
-            || parts.to.contains(address)
-            || is_daemon(address)
+    let named = named(parts);
+    let original: HashSet<_> = parts.original_to.iter().collect();
+    let addresses = |wanted: &dyn Fn(&Named) -> bool| -> Vec<String> {
+        let wanted = named.iter().filter(|one| wanted(one));
+        wanted.map(|one| one.address.clone()).collect()
     };
-    let mut named: Vec<String> = Vec::new();
-    let told = parts.prose.lines().filter(|line| !offers_help(line));
-    for address in told.flat_map(addresses) {
-        if !own(&address) && !named.contains(&address) {
-            named.push(address);
-        }
+    let meant = addresses(&|one| original.contains(&one.address));
+    if !meant.is_empty() || named.is_empty() {
+        return match meant.is_empty() {
+            true => parts.original_to.clone(),
+            false => meant,
+        };
     }
-    let meant: Vec<_> = named
-        .iter()
-        .filter(|address| parts.original_to.contains(address))
-        .cloned()
-        .collect();
-    match (meant.is_empty(), named.is_empty()) {
-        (false, _) => meant,
-        // Those that stand first in their line are recipients; others are to be written to for help.
-        (true, false) => {
-            let leads = |address: &String| parts.prose.lines().any(|line| begins(line, address));
-            match named.iter().any(leads) {
-                true => named.into_iter().filter(leads).collect(),
-                false if parts.original_to.is_empty() => named.into_iter().take(1).collect(),
-                false => parts.original_to.clone(),
-            }
-        }
-        (true, true) => parts.original_to.clone(),
+    // Those that stand first in their line are recipients; others are to be written to for help.
+    let leading = addresses(&|one| one.leads);
+    match (leading.is_empty(), parts.original_to.is_empty()) {
+        (false, _) => leading,
+        (true, false) => parts.original_to.clone(),
+        (true, true) => named
+            .into_iter()
+            .take(1)
+            .map(|one| one.address)
+            .collect(),
     }
 }
 
-/// Whether a line names somebody to write to.
+/// The addresses in the prose, each once, at most [`MOST`], without our own and the servers'.
+fn named(parts: &Parts) -> Vec<Named> {
+    let own: HashSet<_> = [&parts.from, &parts.original_from]
+        .into_iter()
+        .flatten()
+        .chain(&parts.to)
+        .collect();
+    let mut named: Vec<Named> = Vec::new();
+    let mut known = HashMap::<String, usize>::new();
+    for line in parts.prose.lines() {
+        let line = line.to_lowercase();
+        if offers_help(&line) {
+            continue;
+        }
+        for address in addresses(&line) {
+            if own.contains(&address) || is_daemon(&address) {
+                continue;
+            }
+            let leads = leads(&line, &address);
+            match known.get(&address) {
+                Some(index) => named[*index].leads |= leads,
+                None if named.len() < MOST => {
+                    known.insert(address.clone(), named.len());
+                    named.push(Named { address, leads });
+                }
+                None => {}
+            }
+        }
+    }
+    named
+}
+
+/// Whether a line, in lower case, names somebody to write to.
 fn offers_help(line: &str) -> bool {
-    let line = line.to_lowercase();
     ["contact", "assistance", "mail from:"]
         .iter()
         .any(|word| line.contains(word))
 }
 
-/// Whether a line is about an address: it begins with it, or is a command that names it.
-fn begins(line: &str, address: &str) -> bool {
-    if line
-        .to_lowercase()
-        .contains(&format!("rcpt to:<{address}>"))
-    {
-        return true;
-    }
+/// Whether a line, in lower case, is about an address: it begins with it, or is a command that
+/// names it.
+fn leads(line: &str, address: &str) -> bool {
     let line = line.trim_start_matches(|letter: char| !letter.is_alphanumeric());
-    line.to_lowercase().starts_with(address)
+    let line = line.strip_prefix("rcpt to:<").unwrap_or(line);
+    line.starts_with(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(prose: String) -> Parts {
+        Parts {
+            prose,
+            ..Parts::default()
+        }
+    }
+
+    #[test]
+    fn each_line_is_judged_for_one_recipient_only() {
+        let parts = of((0..5_000)
+            .map(|n| format!("u{n}@x.example failed\nno such user\n"))
+            .collect());
+        let wanted = candidates(&parts);
+        assert_eq!(wanted.len(), MOST);
+        let passages = passages(&parts.prose, &wanted);
+        let judged: usize = passages.values().map(String::len).sum();
+        assert_eq!((passages.len(), judged), (MOST, parts.prose.len()));
+    }
+
+    #[test]
+    fn what_all_share_is_judged_once_and_told_of_each() {
+        let mut parts = of("They are all unknown users, said the unknown user.\n".repeat(99));
+        parts.failed = (0..MOST).map(|n| format!("u{n}@x.example")).collect();
+        let verdicts = verdicts(&parts, &Told::of(&parts.prose));
+        assert_eq!(verdicts.len(), MOST);
+        for verdict in verdicts {
+            assert_eq!(verdict.class, Class::Hard);
+            assert!(verdict.diagnostic.is_some_and(|said| said.len() <= SAID));
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The reader of bounces against a corpus of real ones.
 
+mod hostile;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
