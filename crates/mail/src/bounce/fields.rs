@@ -1,6 +1,9 @@
 //! Delivery status notifications: fields in groups (RFC 3464 §2.1).
 
+use std::collections::HashMap;
+
 use super::parts::{Parts, address};
+use super::prose::passages;
 use super::rules::{self, Told};
 use super::text::{beginning, line};
 use super::{MOST, SAID, Verdict};
@@ -92,22 +95,31 @@ fn append(value: &mut String, more: &str) {
 
 /// What the groups say, each about one recipient.
 pub(super) fn verdicts(parts: &Parts, told: &Told) -> Vec<Verdict> {
+    let groups = groups(&parts.status);
+    // Where no diagnostic is given, the words about the recipient stand in for it.
+    let silent = groups.iter().filter(|group| group.value(4).is_none());
+    let silent: Vec<_> = silent.filter_map(Group::address).collect();
+    let words = match silent.is_empty() {
+        true => HashMap::new(),
+        false => passages(&parts.prose, &silent),
+    };
     let mut verdicts: Vec<Verdict> = Vec::new();
-    for group in groups(&parts.status) {
+    for group in groups {
         let Some(address) = group.address().or_else(|| parts.likely()) else {
             continue;
         };
         if !verdicts.iter().any(|other| other.address == address) {
-            verdicts.push(verdict(&group, address, told));
+            let words = words.get(&address).map(String::as_str);
+            verdicts.push(verdict(&group, address, words, told));
         }
     }
     verdicts
 }
 
-fn verdict(group: &Group, address: String, told: &Told) -> Verdict {
+fn verdict(group: &Group, address: String, words: Option<&str>, told: &Told) -> Verdict {
     let action = group.value(2).unwrap_or_default().to_lowercase();
     let status = group.value(3).and_then(rules::enhanced);
-    let diagnostic = group.value(4).map(typeless);
+    let diagnostic = group.value(4).map(typeless).or(words);
     let judged = rules::judge(&rules::Said {
         action: &action,
         status: status.as_deref(),
@@ -173,8 +185,14 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_is_judged() {
         let group = "Final-Recipient: rfc822; a@x.example\nAction: failed\n\n".repeat(20_000);
-        let long = format!("Action: failed\nDiagnostic-Code: {}\n", "x ".repeat(1 << 19));
-        let folded = format!("Action: failed\nDiagnostic-Code: x\n{}", " é\n".repeat(200_000));
+        let long = format!(
+            "Action: failed\nDiagnostic-Code: {}\n",
+            "x ".repeat(1 << 19)
+        );
+        let folded = format!(
+            "Action: failed\nDiagnostic-Code: x\n{}",
+            " é\n".repeat(200_000)
+        );
         for text in [group, long, folded] {
             let groups = groups(&[text.clone(), text]);
             let kept = groups.iter().flat_map(|group| group.0.iter().flatten());

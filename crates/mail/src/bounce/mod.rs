@@ -6,6 +6,7 @@
 //! read, and every text is judged once, however many recipients share it.
 
 mod fields;
+mod notice;
 mod parts;
 mod prose;
 mod rules;
@@ -69,6 +70,9 @@ pub fn read(raw: &[u8]) -> Report {
     if recipients.is_empty() {
         recipients = fields::verdicts(&parts, &told);
     }
+    if recipients.is_empty() {
+        recipients = notice::verdicts(&parts, &told);
+    }
     if recipients.is_empty() && parts.is_automatic_answer() {
         recipients.extend(parts.from.clone().map(|address| Verdict {
             address,
@@ -89,14 +93,16 @@ pub fn read(raw: &[u8]) -> Report {
 
 /// RFC 5965: the recipients that the report names, else those of the mail that it encloses.
 fn complaints(parts: &Parts) -> Vec<Verdict> {
-    let Some(report) = &parts.feedback else {
-        return Vec::new();
+    let (mut addresses, kind) = match (&parts.feedback, &parts.complained) {
+        (Some(report), _) => {
+            let named = fields::values(report, "original-rcpt-to");
+            let named = named.iter().filter_map(|text| parts::address(text));
+            let kind = fields::values(report, "feedback-type");
+            (named.collect(), kind.into_iter().next())
+        }
+        (None, Some(address)) => (vec![address.clone()], None),
+        (None, None) => return Vec::new(),
     };
-    let named = fields::values(report, "original-rcpt-to");
-    let mut addresses: Vec<_> = named
-        .iter()
-        .filter_map(|text| parts::address(text))
-        .collect();
     if addresses.is_empty() {
         addresses = parts.original_to.clone();
     }
@@ -104,7 +110,6 @@ fn complaints(parts: &Parts) -> Vec<Verdict> {
         addresses.push(String::new());
     }
     addresses.dedup();
-    let kind = fields::values(report, "feedback-type").into_iter().next();
     let complaint = |address| Verdict {
         address,
         class: Class::Complaint,

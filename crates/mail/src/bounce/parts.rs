@@ -1,5 +1,6 @@
 //! The parts of a mail that matter here.
 
+use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::{Address, HeaderValue, Message, MessageParser, MimeHeaders, PartType};
 
 use super::MOST;
@@ -11,6 +12,26 @@ const DEPTH: usize = 4;
 const PROSE: usize = 64 << 10;
 /// Most octets of HTML that are made into prose.
 const HTML: usize = 256 << 10;
+
+/// A mail that falls apart level by level: mails can enclose each other deeper than the stack is.
+struct Mail<'m>(Message<'m>);
+
+impl<'m> Mail<'m> {
+    fn parse(raw: &'m [u8]) -> Option<Self> {
+        MessageParser::default().parse(raw).map(Self)
+    }
+}
+
+impl Drop for Mail<'_> {
+    fn drop(&mut self) {
+        let mut left = std::mem::take(&mut self.0.parts);
+        while let Some(part) = left.pop() {
+            if let PartType::Message(mut inner) = part.body {
+                left.append(&mut inner.parts);
+            }
+        }
+    }
+}
 
 /// A mail that came back, taken apart.
 #[derive(Debug, Default)]
@@ -24,32 +45,39 @@ pub(super) struct Parts {
     pub(super) status: Vec<String>,
     /// `message/feedback-report`.
     pub(super) feedback: Option<String>,
+    /// Whose complaint it is, where the report has no part of its own: Microsoft marks the enclosed
+    /// mail instead.
+    pub(super) complained: Option<String>,
     /// What is written for people, without what is quoted of the original.
     pub(super) prose: String,
     pub(super) original_to: Vec<String>,
     pub(super) original_from: Option<String>,
     pub(super) original_message_id: Option<String>,
-    automatic: bool,
+    pub(super) automatic: bool,
 }
 
 impl Parts {
     pub(super) fn of(raw: &[u8]) -> Option<Self> {
-        let message = MessageParser::default().parse(raw)?;
+        let mail = Mail::parse(raw)?;
+        let message = &mail.0;
         let mut parts = Self {
             subject: message.subject().map(str::to_owned),
             from: first(message.from()),
             to: all(message.to()),
-            automatic: says_automatic(&message),
+            automatic: says_automatic(message),
             ..Self::default()
         };
-        parts.failed = header(&message, "X-Failed-Recipients")
+        parts.failed = header(message, "X-Failed-Recipients")
             .unwrap_or_default()
             .split([',', ' '])
             .filter_map(address)
             .take(MOST)
             .collect();
-        parts.gather(&message, 0);
-        parts.leave_out_the_original();
+        parts.gather(message, 0);
+        parts.take_written_status();
+        if !parts.prose.contains("notificationType") {
+            parts.leave_out_the_original();
+        }
         Some(parts)
     }
 
@@ -69,8 +97,8 @@ impl Parts {
                 }
                 (PartType::Message(inner), _) => self.enclosed(inner, depth),
                 (_, "text/rfc822-headers" | "message/rfc822-headers" | "message/rfc822") => {
-                    if let Some(inner) = MessageParser::default().parse(part.contents()) {
-                        self.original(&inner);
+                    if let Some(inner) = Mail::parse(part.contents()) {
+                        self.original(&inner.0);
                     }
                 }
                 (PartType::Text(body), _) => self.write(body),
@@ -111,6 +139,11 @@ impl Parts {
     }
 
     fn original(&mut self, original: &Message<'_>) {
+        if self.complained.is_none() {
+            self.complained = header(original, "X-HmXmrOriginalRecipient")
+                .as_deref()
+                .and_then(address);
+        }
         if self.original_message_id.is_none() {
             self.original_message_id = original.message_id().map(str::to_owned);
         }
@@ -119,6 +152,17 @@ impl Parts {
         }
         if self.original_to.is_empty() {
             self.original_to = all(original.to());
+        }
+    }
+
+    /// A status notification that was pasted into a text, or lost its parts on the way.
+    fn take_written_status(&mut self) {
+        let begins = |line: &str| {
+            let name = line.split_once(':').map(|(name, _)| name.trim_end());
+            name.is_some_and(|name| name.eq_ignore_ascii_case("final-recipient"))
+        };
+        if self.status.is_empty() && self.prose.lines().any(begins) {
+            self.status.push(self.prose.clone());
         }
     }
 
@@ -151,8 +195,8 @@ impl Parts {
             }
         }
         head.push_str("\r\n");
-        if let Some(original) = MessageParser::default().parse(head.as_bytes()) {
-            self.original(&original);
+        if let Some(original) = Mail::parse(head.as_bytes()) {
+            self.original(&original.0);
         }
     }
 
@@ -188,8 +232,15 @@ const ORIGINAL: [&str; 21] = [
     "original-message:",
 ];
 
+/// Fields are ASCII or UTF-8; Japanese servers write theirs in ISO-2022-JP, which begins with an
+/// escape.
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    let japanese = memchr::memmem::find(bytes, b"\x1b$").is_some();
+    let decode = charset_decoder(b"iso-2022-jp").filter(|_| japanese);
+    match decode {
+        Some(decode) => decode(bytes),
+        None => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }
 
 fn header(message: &Message<'_>, name: &str) -> Option<String> {
@@ -226,7 +277,7 @@ fn says_automatic(message: &Message<'_>) -> bool {
 
 /// Subjects of automatic answers, in the languages that are met most.
 fn is_answer(subject: &str) -> bool {
-    const BEGINNINGS: [&str; 20] = [
+    const BEGINNINGS: [&str; 27] = [
         "auto:",
         "auto reply",
         "auto-reply",
@@ -246,7 +297,14 @@ fn is_answer(subject: &str) -> bool {
         "automatische antwort",
         "réponse automatique",
         "respuesta automática",
+        "automatisch antwoord",
+        "risposta automatica",
+        "resposta automática",
+        "автоответ",
         "自動応答",
+        "自動返信",
+        "自动回复",
+        "自動回覆",
     ];
     BEGINNINGS.iter().any(|start| subject.starts_with(start))
 }
@@ -319,6 +377,10 @@ mod tests {
         for list in [&parts.to, &parts.failed, &parts.original_to] {
             assert!((1..=MOST).contains(&list.len()), "{} addresses", list.len());
         }
-        assert!(parts.prose.len() <= PROSE + 2, "{} octets", parts.prose.len());
+        assert!(
+            parts.prose.len() <= PROSE + 2,
+            "{} octets",
+            parts.prose.len()
+        );
     }
 }

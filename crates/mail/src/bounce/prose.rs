@@ -9,7 +9,7 @@ use super::{Class, MOST, SAID, Verdict};
 
 /// Words that servers use when they tell that a mail did not arrive; without one of them prose is
 /// somebody's letter.
-const SIGNS: [&str; 26] = [
+const SIGNS: [&str; 36] = [
     "deliver",
     "undeliverable",
     "returned mail",
@@ -35,7 +35,17 @@ const SIGNS: [&str; 26] = [
     "error",
     "permanent",
     "host unknown",
+    "did not reach",
+    "not recognized",
+    "unzustellbar",
+    "nicht zugestellt",
+    "pas pu être",
+    "no se pudo",
+    "не может быть",
     "あて先",
+    "宛先",
+    "送信できません",
+    "退信",
 ];
 
 pub(super) fn verdicts(parts: &Parts, told: &Told) -> Vec<Verdict> {
@@ -89,14 +99,13 @@ fn judge(said: &str, told: &Told) -> Verdict {
 
 /// The words about each recipient whom a line names: from there to the next one's. Every line
 /// belongs to one of them.
-fn passages(prose: &str, wanted: &[String]) -> HashMap<String, String> {
+pub(super) fn passages(prose: &str, wanted: &[String]) -> HashMap<String, String> {
     let wanted: HashSet<_> = wanted.iter().collect();
     let mut passages = HashMap::<String, String>::new();
     let mut current = None;
     for line in prose.lines() {
-        let named = addresses(line).find(|address| wanted.contains(address));
-        if let Some(address) = named.filter(|address| !passages.contains_key(address)) {
-            passages.insert(address.clone(), String::new());
+        if let Some(address) = addresses(line).find(|address| wanted.contains(address)) {
+            passages.entry(address.clone()).or_default();
             current = Some(address);
         }
         if let Some(said) = current.as_ref().and_then(|known| passages.get_mut(known)) {
@@ -112,6 +121,10 @@ struct Named {
     address: String,
     /// A line begins with it, or is a command to it.
     leads: bool,
+    /// A reply stands before it, as in `550 <someone@example.com>... User unknown`.
+    answered: bool,
+    /// Only lines that quote the original's `To:` name it.
+    quoted: bool,
 }
 
 /// Who may be meant, the surest source first.
@@ -119,13 +132,21 @@ fn candidates(parts: &Parts) -> Vec<String> {
     if !parts.failed.is_empty() {
         return parts.failed.clone();
     }
-    let named = named(parts);
+    let mut named = named(parts);
+    if named.iter().any(|one| !one.quoted) {
+        named.retain(|one| !one.quoted);
+    }
     let original: HashSet<_> = parts.original_to.iter().collect();
     let addresses = |wanted: &dyn Fn(&Named) -> bool| -> Vec<String> {
         let wanted = named.iter().filter(|one| wanted(one));
         wanted.map(|one| one.address.clone()).collect()
     };
-    let meant = addresses(&|one| original.contains(&one.address));
+    let mut meant = addresses(&|one| original.contains(&one.address));
+    if !meant.is_empty() {
+        meant.extend(addresses(&|one| {
+            one.answered && !original.contains(&one.address)
+        }));
+    }
     if !meant.is_empty() || named.is_empty() {
         return match meant.is_empty() {
             true => parts.original_to.clone(),
@@ -137,11 +158,7 @@ fn candidates(parts: &Parts) -> Vec<String> {
     match (leading.is_empty(), parts.original_to.is_empty()) {
         (false, _) => leading,
         (true, false) => parts.original_to.clone(),
-        (true, true) => named
-            .into_iter()
-            .take(1)
-            .map(|one| one.address)
-            .collect(),
+        (true, true) => named.into_iter().take(1).map(|one| one.address).collect(),
     }
 }
 
@@ -163,25 +180,52 @@ fn named(parts: &Parts) -> Vec<Named> {
             if own.contains(&address) || is_daemon(&address) {
                 continue;
             }
-            let leads = leads(&line, &address);
-            match known.get(&address) {
-                Some(index) => named[*index].leads |= leads,
+            let index = match known.get(&address) {
+                Some(index) => *index,
                 None if named.len() < MOST => {
-                    known.insert(address.clone(), named.len());
-                    named.push(Named { address, leads });
+                    let new = Named {
+                        address: address.clone(),
+                        leads: false,
+                        answered: false,
+                        quoted: true,
+                    };
+                    named.push(new);
+                    known.insert(address.clone(), named.len() - 1);
+                    named.len() - 1
                 }
-                None => {}
-            }
+                None => continue,
+            };
+            named[index].quoted &= line.trim_start().starts_with("to:");
+            named[index].leads |= leads(&line, &address) || is_told(&line, &address);
+            named[index].answered |= is_answered(&line, &address);
         }
     }
     named
 }
 
-/// Whether a line, in lower case, names somebody to write to.
+/// Whether a line, in lower case, names somebody to write to, or whom a mail is from.
 fn offers_help(line: &str) -> bool {
+    const BEGINNINGS: [&str; 6] = ["from:", "sender:", "reply-to:", "return-path:", "cc:", "x-"];
+    let line = line.trim_start();
     ["contact", "assistance", "mail from:"]
         .iter()
         .any(|word| line.contains(word))
+        || BEGINNINGS.iter().any(|start| line.starts_with(start))
+}
+
+/// Whether a line, in lower case, ends with an address after a colon: `not delivered to: <…>`.
+fn is_told(line: &str, address: &str) -> bool {
+    let edge = |letter: char| letter.is_whitespace() || "<>()[].,;'\"".contains(letter);
+    let before = line.trim_end_matches(edge).strip_suffix(address);
+    before.is_some_and(|before| before.trim_end_matches(edge).ends_with(':'))
+}
+
+/// Whether a line, in lower case, is a reply that begins with an address.
+fn is_answered(line: &str, address: &str) -> bool {
+    let line = line.trim_start();
+    let (code, said) = line.split_at(line.floor_char_boundary(3));
+    let refused = code.starts_with(['4', '5']) && code.chars().all(|c| c.is_ascii_digit());
+    refused && leads(said, address)
 }
 
 /// Whether a line, in lower case, is about an address: it begins with it, or is a command that

@@ -69,16 +69,14 @@ pub(super) fn judge(said: &Said<'_>) -> Judged {
     if of_sender || diagnostic.contains("after mail from") {
         return judged(Class::Soft, "sender refused");
     }
-    if let Some((class, reason)) = words {
+    let by_reply = || reply(&diagnostic).or_else(|| status.as_deref().and_then(by_status));
+    if let Some((class, reason)) = words.or_else(by_reply) {
         // Who was taken at RCPT exists; what is refused after DATA is the mail.
         let after_data = said.told.after_data || tells_of_data(&diagnostic);
-        return match class == Class::Hard && after_data {
+        return match class == Class::Hard && after_data && !names_the_account(&diagnostic) {
             true => judged(Class::Soft, "refused after DATA"),
             false => judged(temper(class, status.as_deref()), reason),
         };
-    }
-    if let Some((class, reason)) = status.as_deref().and_then(by_status) {
-        return judged(class, reason);
     }
     match said.told.reason {
         Some((class, reason)) => judged(temper(class, status.as_deref()), reason),
@@ -88,18 +86,41 @@ pub(super) fn judge(said: &Said<'_>) -> Judged {
 
 /// Whether a plain text tells that the refusal answered the content (RFC 5321 §3.3).
 fn tells_of_data(plain: &str) -> bool {
-    const SIGNS: [&str; 5] = [
+    const SIGNS: [&str; 7] = [
         "in reply to end of data",
         "in reply to data command",
         "after end of data",
         "smtp command data",
         "after data",
+        // Oracle Messaging Server, whose words for RCPT are others.
+        "smtp transmission failure",
+        // Cisco ESA and Amazon SES, who say "unknown address error" at RCPT.
+        "other mail system problem",
     ];
     SIGNS.iter().any(|sign| plain.contains(sign))
 }
 
+/// Whether a refusal says so plainly that there is no such account that it is believed after DATA
+/// too: large providers look accounts up when they have the mail.
+fn names_the_account(plain: &str) -> bool {
+    [
+        "doesn't have a",
+        "does not have a",
+        "account does not exist",
+    ]
+    .iter()
+    .any(|words| plain.contains(words))
+}
+
+/// Replies that mean one thing only (RFC 7504): the host, or the domain, takes no mail at all.
+fn reply(plain: &str) -> Option<(Class, &'static str)> {
+    let code = plain.get(..4)?;
+    matches!(code, "521 " | "556 ").then_some((Class::Hard, "no mail there"))
+}
+
 /// In the transcript of a conversation (`>>>` what was said, `<<<` what was answered), whether the
-/// first refusal answers DATA. One that pipelines says DATA before it hears of the recipient.
+/// first refusal answers DATA. One that pipelines says DATA before it hears of the recipient: then
+/// there is nobody left to send the mail to.
 fn transcript_ends_in_data(prose: &str) -> bool {
     let mut last = "";
     for line in prose.lines() {
@@ -108,7 +129,8 @@ fn transcript_ends_in_data(prose: &str) -> bool {
         } else if let Some((_, answer)) = line.split_once("<<< ")
             && answer.starts_with('5')
         {
-            return beginning(last, 4).eq_ignore_ascii_case("data") || last.starts_with('.');
+            let data = beginning(last, 4).eq_ignore_ascii_case("data") || last.starts_with('.');
+            return data && !prose.contains("no valid recipients");
         }
     }
     false

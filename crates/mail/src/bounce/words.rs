@@ -24,6 +24,11 @@ impl Reason {
 /// The surest first.
 pub(super) const REASONS: &[Reason] = &[
     Reason {
+        name: "sender refused",
+        class: Class::Soft,
+        words: "may not have permission | not have permission to post | 權限 | 权限 | 権限がありません",
+    },
+    Reason {
         name: "user unknown",
         class: Class::Hard,
         words: "not listed in domino | not listed in public | invalid final delivery userid",
@@ -43,15 +48,18 @@ pub(super) const REASONS: &[Reason] = &[
     Reason {
         name: "full",
         class: Class::Soft,
-        words: "mailbox full | mailbox is full | mailbox size limit | over quota | overquota | \
-            exceeded storage | exceeds allowed | exceeded the quota | out of storage | \
-            storage limit | disk quota | quota exceed | mail quota | mailfolder is full | \
+        words: "mailbox full | mailbox is full | mailbox size limit | exceeded storage | \
+            exceeds allowed | out of storage | storage limit | mailfolder is full | \
             inbox is full | user is over | not enough storage | not enough disk space | \
-            insufficient system storage | insufficient disk | storage space | \
-            exceed mailbox quota | over the allowed quota | too full | \
+            insufficient system storage | insufficient disk | storage space | too full | \
             over the maximum allowed | mailbox has exceeded | no space left | mailbox exceeds | \
-            would exceed | maximum mailbox size | storage quota | out of disk space | \
-            mailbox_full",
+            would exceed | maximum mailbox size | out of disk space | mailbox_full | quota | \
+            exceeding its mailbox | space has been used up | not have enough space | \
+            too many messages on the server | full mailbox | too much mail data | \
+            mailbox has reached | postfach ist voll | postfach voll | mailbox vol | \
+            boîte pleine | boite pleine | destinataire pleine | lettres pleine | buzón lleno | \
+            casilla llena | caixa cheia | caixa postal cheia | casella piena | ящик переполнен | \
+            一杯のため | いっぱい | 容量を超え | 邮箱已满 | 空间不足",
     },
     Reason {
         name: "sender not authenticated",
@@ -102,24 +110,35 @@ pub(super) const REASONS: &[Reason] = &[
             you are not allowed | permission to | not permitted | sender's domain",
     },
     Reason {
+        name: "refused by the person",
+        class: Class::Soft,
+        words: "account is protected by | has restricted | not accepting any mail | \
+            due to user rules | refuse to receive | refuses to receive | \
+            only accepting mail from | only accepts mail from | recipient preferences | \
+            user reject | blocked by the recipient",
+    },
+    Reason {
         name: "account suspended",
         class: Class::Soft,
         words: "suspend | account disabled | mailbox disabled | inactive | account is locked | \
             temporarily disabled | mailbox unavailable or access denied | currently disabled | \
             has been disabled | not active | mailbox temporarily | blocked due to inactivity | \
-            deactivated | is disabled",
+            deactivated | is disabled | discontinued | archivee | is terminated | is frozen | \
+            account locked | account has been locked | receiving disabled",
     },
     Reason {
         name: "moved",
         class: Class::Hard,
-        words: "has moved | has changed | no longer on server | new address | moved to",
+        words: "has moved | has changed | no longer on server | new address | moved to | \
+            has been replaced by",
     },
     Reason {
         name: "no mail there",
         class: Class::Hard,
         words: "null mx | nullmx | does not accept mail | does not accept email | \
             doesn't accept mail | name server: .: | smtp protocol returned a permanent error | \
-            mx record is null | host does not accept | accepts no mail",
+            mx record is null | host does not accept | accepts no mail | \
+            no mx found for domain | no smtp service",
     },
     Reason {
         name: "host unknown",
@@ -128,11 +147,13 @@ pub(super) const REASONS: &[Reason] = &[
             unrouteable address | unrouteable mail domain | unknown domain | \
             domain does not exist | domain name not found | name or service not known | \
             illegal host/domain | nxdomain | unable to find any mail | no mail exchanger | \
-            bad destination host | recipient domain | domain must | \
-            all relevant mx records point | no route to host found | domain doesn't exist | \
-            host does not exist | dns domain | couldn't find any host | invalid domain | \
-            unroutable | domain is not | no a record | unable to route | not a valid domain | \
-            name service error for | server does not exist | no valid hosts | dns error",
+            bad destination host | domain must | all relevant mx records point | \
+            no route to host found | domain doesn't exist | host does not exist | dns domain | \
+            couldn't find any host | invalid domain | unroutable | domain is not | no a record | \
+            unable to route | not a valid domain | name service error for | \
+            server does not exist | no valid hosts | dns error | unknown recipient domain | \
+            not reachable at this domain | recipient domain does not | recipient domain not | \
+            dns server returned answer with no data | no matches to nameserver",
     },
     Reason {
         name: "user unknown",
@@ -147,15 +168,23 @@ pub(super) const REASONS: &[Reason] = &[
             not our customer | unknown local | unknown account | unknown email | no account | \
             there is no one | undeliverable address | address error | bad address | \
             bad destination | bad mailbox | no recipients | no valid recipient | unavailable | \
-            recipient rejected | address does not | \
-            delivery to the following recipient failed permanently | recipnotfound | \
-            nosuchuser | mailbox does | not a known user | is not a user | account closed | \
-            closed account | can't find | cannot find | could not find | unable to find | \
-            no local mailbox | sorry, no | recipient no longer | no user | is unknown | \
-            i couldn't find | not in route list | invalid e-mail | address invalid | \
-            not recognized | unrecognized | not a registered | non-existent | nonexistent | \
-            not local | user undefined | recipient verification | badrecipient | bad recipient | \
-            not listed | unknown-user | 失敗 | 見つかりません",
+            recipient rejected | address does not | recipnotfound | nosuchuser | mailbox does | \
+            not a known user | is not a user | account closed | closed account | can't find | \
+            cannot find | could not find | unable to find | no local mailbox | sorry, no | \
+            recipient no longer | no user | is unknown | i couldn't find | not in route list | \
+            invalid e-mail | address invalid | not recognized | unrecognized | \
+            not a registered | non-existent | nonexistent | not local | user undefined | \
+            recipient verification | badrecipient | bad recipient | not listed | unknown-user | \
+            見つかりません | archived recipient | accept user | rejected recipients | \
+            addresses were unknown | mailbox not present | missing home directory | \
+            unknown virtual user | badrcptto | no longer accepts mail | unknown or invalid | \
+            not our user | existiert nicht | empfänger unbekannt | unbekannter empfänger | \
+            adressat unbekannt | nicht gefunden | inconnu | destinataire invalide | \
+            introuvable | n'existe pas | no existe | desconocido | desconhecid | inexistente | \
+            sconosciut | inesistente | non esiste | не существует | не найден | nie istnieje | \
+            bestaat niet | onbekende gebruiker | 存在しません | 先不明 | 不明なユーザ | 不存在 | 找不到 | \
+            couldn't be found | could not be found | cannot be found | \
+            recipient address rejected: access denied",
     },
     Reason {
         name: "expired",

@@ -46,7 +46,11 @@ fn mails() -> Vec<String> {
 fn what_is_told_has_a_size_whatever_comes_in() {
     for mail in mails() {
         let report = read(mail.as_bytes());
-        assert!(report.recipients.len() <= 100, "{}", report.recipients.len());
+        assert!(
+            report.recipients.len() <= 100,
+            "{}",
+            report.recipients.len()
+        );
         for verdict in report.recipients {
             let said = verdict.diagnostic.unwrap_or_default();
             assert!(said.len() <= 4 << 10, "{} octets", said.len());
@@ -58,7 +62,10 @@ fn what_is_told_has_a_size_whatever_comes_in() {
 fn a_recipient_is_found_among_too_many() {
     for mail in mails().into_iter().take(1) {
         let first = read(mail.as_bytes()).recipients.swap_remove(0);
-        assert_eq!((&*first.address, first.class), ("u0@x.example", Class::Hard));
+        assert_eq!(
+            (&*first.address, first.class),
+            ("u0@x.example", Class::Hard)
+        );
     }
 }
 

@@ -55,10 +55,11 @@ fn most_recipients_and_classes_are_right() {
         }
     }
     println!("of {all}: {people} recipients, {classes} classes");
-    // Both should be 0.95; what is refused after DATA is often told as an unknown user.
+    // What is missed most is said by the corpus to be a filter, where the server said in so many
+    // words that the user is unknown: whoever reads it would believe the server.
     let part = |count: u32| f64::from(count) / f64::from(all);
-    assert!(part(people) >= 0.95, "{people} of {all} recipients");
-    assert!(part(classes) >= 0.89, "{classes} of {all} classes");
+    assert!(part(people) >= 0.98, "{people} of {all} recipients");
+    assert!(part(classes) >= 0.94, "{classes} of {all} classes");
 }
 
 proptest::proptest! {
