@@ -41,6 +41,8 @@ pub enum Error {
     HookForged,
     #[error("the hook's secret cannot be read with the data keys in use: make a new hook")]
     HookSealed,
+    #[error("the provider cannot be asked at the moment whether it is the one who says this")]
+    ProviderAway,
     #[error("something went wrong on our side")]
     NoRandomness,
     #[error("webhook {0} does not exist")]
@@ -82,6 +84,7 @@ impl Fault for Error {
             Self::NoHook => (StatusCode::NOT_FOUND, "hook_not_found"),
             Self::HookForged => (StatusCode::FORBIDDEN, "hook_signature_invalid"),
             Self::HookSealed => (StatusCode::SERVICE_UNAVAILABLE, "hook_secret_unreadable"),
+            Self::ProviderAway => (StatusCode::SERVICE_UNAVAILABLE, "hook_provider_away"),
             Self::NoRandomness => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::NoWebhook(_) => (StatusCode::NOT_FOUND, "webhook_not_found"),
             Self::NoDelivery(_) => (StatusCode::NOT_FOUND, "delivery_not_found"),

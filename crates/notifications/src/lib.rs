@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use delivery::{Delivery, Guard, Links, Meters, Outlets, Rates, Sending, Wake};
 use domain::attachment::Limits;
 pub use error::Error;
-use inbound::{Desk, Listener};
+use inbound::{Desk, Listener, Topics};
 use resolver::Dns;
 use sealing::Vault;
 pub use settings::Settings;
@@ -69,6 +69,7 @@ pub(crate) struct AppState {
     partitions: Arc<Partitions>,
     wake: Arc<Wake>,
     inbound: inbound::Meters,
+    topics: Topics,
 }
 
 impl chassis::Service for Notifications {
@@ -114,6 +115,7 @@ impl chassis::Service for Notifications {
             webhooks: webhooks::Outlet::new(settings.webhooks),
             wake: Arc::default(),
             inbound: inbound::Meters::new(&host.metrics),
+            topics: Topics::new(settings.sns_origin),
         };
         let delivery = Delivery {
             db: state.db.clone(),

@@ -13,7 +13,7 @@ use url::Url;
 use crate::Notifications;
 use crate::delivery::Sending;
 use crate::domain::attachment::Limits;
-use crate::inbound::BounceDomain;
+use crate::inbound::{BounceDomain, Origin};
 use crate::sealing::Vault;
 use crate::webhooks;
 use mail::smtp::Timeouts;
@@ -44,6 +44,8 @@ pub struct Settings {
     pub(crate) bounce_smtp_addr: Option<SocketAddr>,
     /// How much a transactional message may bring.
     pub(crate) attachments: Limits,
+    /// Whom hooks of SES believe.
+    pub(crate) sns_origin: Origin,
 }
 
 impl Settings {
@@ -76,6 +78,9 @@ impl Settings {
             bounce_domain,
             bounce_smtp_addr,
             attachments: attachments(read),
+            sns_origin: read
+                .optional("SNS_ORIGIN")
+                .map_or(Origin::Amazon, Origin::Other),
         }
     }
 }
@@ -201,12 +206,13 @@ mod tests {
             .with("BOUNCE_SMTP_ADDR", "25")
             .with("ATTACHMENT_MAX_MIB", "26")
             .with("ATTACHMENTS_MEMORY_MIB", "1")
+            .with("SNS_ORIGIN", "amazon")
             .with("MAIL_FROM", "nobody");
         let mut read = source.reader();
         let settings = Settings::read(&mut read);
         let text = read
             .finish(settings)
-            .expect_err("eight keys are bad")
+            .expect_err("ten keys are bad")
             .to_string();
         for key in [
             "SMTP_URL",
@@ -220,6 +226,7 @@ mod tests {
             "BOUNCE_SMTP_ADDR",
             "ATTACHMENT_MAX_MIB",
             "ATTACHMENTS_MEMORY_MIB",
+            "SNS_ORIGIN",
         ] {
             assert!(text.contains(key), "{key} in {text}");
         }

@@ -63,8 +63,9 @@ fn groups(status: &[String]) -> Vec<Group> {
                 }
                 continue;
             };
-            let known = |known: &&str| name.trim().eq_ignore_ascii_case(known);
-            let Some(name) = NAMES.iter().position(|name| known(&name)) else {
+            let name = name.trim();
+            let known = NAMES.iter().position(|known| name.eq_ignore_ascii_case(known));
+            let Some(name) = known else {
                 continue;
             };
             if name < 2 && group.0[name].is_some() {

@@ -26,7 +26,7 @@ const LONGEST_SECRET: usize = 1024;
 #[schema(as = notifications::Hook)]
 pub(crate) struct HookView {
     id: HookId,
-    /// `sendgrid`, `mailgun` or `postmark`.
+    /// `sendgrid`, `mailgun`, `postmark` or `ses`.
     provider: String,
     created_at: DateTime<Utc>,
     /// When the provider last told something through it, to the minute.
@@ -60,7 +60,8 @@ pub(crate) struct CreatedHook {
 pub(crate) struct NewHook {
     provider: Provider,
     /// Mailgun: the HTTP webhook signing key. SendGrid: the verification key of the signed event
-    /// webhook. Postmark: none.
+    /// webhook. SES: the ARN of the SNS topic that it publishes to, and no other topic is believed.
+    /// Postmark: none.
     #[serde(default)]
     secret: Option<String>,
 }

@@ -11,17 +11,18 @@ use diesel::{PgConnection, QueryResult};
 
 use super::hooks::hash;
 use crate::delivery::Links;
-use crate::inbound::{About, Event, Outcome, Provider, Told, record};
+use crate::inbound::{About, Event, Outcome, Provider, Refused, Told, record};
 use crate::store::hooks::{self, Hook};
 use crate::store::messages;
 use crate::{AppState, Error};
 
 /// Answers 204 once everything it tells is written down. Told again, or in another order, it
-/// changes nothing; what says nothing about a mail's arrival is counted and passed over.
+/// changes nothing; what says nothing about a mail's arrival is counted and passed over. A topic of
+/// Amazon SNS that asks whether it may send here is told that it may.
 #[utoipa::path(
     post, path = "/hooks/{provider}/{token}", tag = "notifications", operation_id = "notifications_hooks_receive",
     params(
-        ("provider" = String, Path, description = "`sendgrid`, `mailgun` or `postmark`"),
+        ("provider" = String, Path, description = "`sendgrid`, `mailgun`, `postmark` or `ses`"),
         ("token" = String, Path, description = "The secret part of the hook's URL"),
     ),
     request_body(content = String, description = "The provider's events", content_type = "application/json"),
@@ -29,7 +30,8 @@ use crate::{AppState, Error};
         (status = 204, description = "It is written down"),
         (status = 403, description = "It is not signed by the provider", body = common::Problem),
         (status = 404, description = "There is no such hook", body = common::Problem),
-        (status = 422, description = "It is not JSON", body = common::Problem),
+        (status = 422, description = "It is not JSON, or was sent raw by SNS, without its signature", body = common::Problem),
+        (status = 503, description = "Amazon, whose certificate it needs, cannot be asked", body = common::Problem),
     ),
     security(())
 )]
@@ -51,12 +53,17 @@ pub(crate) async fn receive(
         .filter(|hook| hook.provider == named)
         .ok_or(Error::NoHook)?;
     let secret = secret(&state, &hook)?;
-    provider
-        .verify(&secret, request.headers(), &body, now)
-        .map_err(|_| Error::HookForged)?;
-    let events = provider
-        .read(&body)
-        .map_err(|why| InvalidInput::field("", format!("must be JSON: {why}")))?;
+    let events = match provider {
+        Provider::Ses => by_topic(&state, &secret, &request, &body, now).await?,
+        _ => {
+            provider
+                .verify(&secret, request.headers(), &body, now)
+                .map_err(|_| Error::HookForged)?;
+            provider
+                .read(&body)
+                .map_err(|why| InvalidInput::field("", format!("must be JSON: {why}")))?
+        }
+    };
     let links = state.links.clone();
     let outcomes = state
         .db
@@ -76,6 +83,29 @@ pub(crate) async fn receive(
         state.inbound.count(provider.as_str(), outcome);
     }
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// What SES tells by a topic of SNS. The topic itself says things too, in plain words.
+async fn by_topic(
+    state: &AppState,
+    topic: &str,
+    request: &HttpRequest,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Result<Vec<Option<Event>>, Error> {
+    let raw = request.headers().get("x-amz-sns-rawdelivery");
+    if raw.is_some_and(|raw| raw.as_bytes() == b"true") {
+        let why =
+            "must not be sent raw, because then it is not signed: turn raw message delivery off";
+        return Err(InvalidInput::field("", why).into());
+    }
+    let said = state.topics.open(topic, body, now).await;
+    let said = said.map_err(|refused| match refused {
+        Refused::Forged => Error::HookForged,
+        Refused::Away => Error::ProviderAway,
+    })?;
+    let read = |said: String| Provider::Ses.read(said.as_bytes());
+    Ok(said.map_or_else(Vec::new, |said| read(said).unwrap_or_else(|_| vec![None])))
 }
 
 fn secret(state: &AppState, hook: &Hook) -> Result<String, Error> {

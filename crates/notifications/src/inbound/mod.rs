@@ -9,6 +9,7 @@ mod meters;
 mod providers;
 mod record;
 mod session;
+mod sns;
 
 pub(crate) use desk::{Desk, Outcome, message_id};
 pub(crate) use domain::BounceDomain;
@@ -16,3 +17,4 @@ pub(crate) use listener::Listener;
 pub(crate) use meters::Meters;
 pub(crate) use providers::{Event, Provider};
 pub(crate) use record::{About, Told, record};
+pub(crate) use sns::{Origin, Refused, Topics};

@@ -15,15 +15,18 @@ use crate::support::{World, person};
 const MAILGUN_KEY: &str = "key-0123456789";
 
 /// A message that was sent, and a way to tell of it.
-struct Told {
-    world: World,
+pub(crate) struct Told {
+    pub(crate) world: World,
     /// Its id.
-    id: String,
+    pub(crate) id: String,
 }
 
 impl Told {
     async fn start() -> Self {
-        let world = World::start().await;
+        Self::of(World::start().await).await
+    }
+
+    pub(crate) async fn of(world: World) -> Self {
         let campaign = world.campaign().await;
         campaign.hand_over(&[person("Ada@example.com")]).await;
         campaign.order("complete").await;
@@ -36,7 +39,7 @@ impl Told {
     }
 
     /// The path of a new hook.
-    async fn hook(&self, provider: &str, secret: Option<&str>) -> String {
+    pub(crate) async fn hook(&self, provider: &str, secret: Option<&str>) -> String {
         let body = json!({ "provider": provider, "secret": secret });
         let owner = self.world.app.as_role(Role::Owner);
         let made = owner.post("/api/v1/hooks").json(&body).send().await;
@@ -60,7 +63,7 @@ impl Told {
             .assert_status(204);
     }
 
-    async fn feedback(&self) -> Vec<Value> {
+    pub(crate) async fn feedback(&self) -> Vec<Value> {
         let path = format!("/api/v1/messages/{}", self.id);
         let message: Value = self
             .world
@@ -74,12 +77,12 @@ impl Told {
         message["feedback"].as_array().expect("a list").clone()
     }
 
-    fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         let events = self.world.app.events().into_iter();
         events.filter(|kind| kind.starts_with("address.")).collect()
     }
 
-    fn rows(&self) -> i64 {
+    pub(crate) fn rows(&self) -> i64 {
         diesel::sql_query("SELECT count(*) AS count FROM feedback")
             .get_result::<Count>(&mut self.world.app.connect())
             .expect("a count")

@@ -15,6 +15,7 @@ mod restores;
 mod secrets;
 mod senders;
 mod sending;
+mod ses;
 mod support;
 mod templates;
 mod webhook_deliveries;

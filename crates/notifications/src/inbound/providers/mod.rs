@@ -3,6 +3,7 @@
 mod mailgun;
 mod postmark;
 mod sendgrid;
+mod ses;
 
 use actix_web::http::header::HeaderMap;
 use chrono::{DateTime, Utc};
@@ -20,6 +21,7 @@ pub(crate) enum Provider {
     Sendgrid,
     Mailgun,
     Postmark,
+    Ses,
 }
 
 /// It is not the provider who says this, or not now.
@@ -45,13 +47,14 @@ pub(crate) struct Event {
 }
 
 impl Provider {
-    pub(crate) const ALL: [Self; 3] = [Self::Sendgrid, Self::Mailgun, Self::Postmark];
+    pub(crate) const ALL: [Self; 4] = [Self::Sendgrid, Self::Mailgun, Self::Postmark, Self::Ses];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sendgrid => "sendgrid",
             Self::Mailgun => "mailgun",
             Self::Postmark => "postmark",
+            Self::Ses => "ses",
         }
     }
 
@@ -70,10 +73,13 @@ impl Provider {
             (Self::Mailgun, Some(_)) => None,
             (Self::Sendgrid, Some(key)) if sendgrid::is_key(key) => None,
             (Self::Sendgrid, _) => Some("must be the verification key of SendGrid, in base64"),
+            (Self::Ses, Some(topic)) if ses::is_topic(topic) => None,
+            (Self::Ses, _) => Some("must be the ARN of the SNS topic that SES publishes to"),
         }
     }
 
-    /// Whether it is the provider who says this.
+    /// Whether it is the provider who says this, as far as that is known from the message alone: for
+    /// SES [`Topics`](crate::inbound::Topics) must be asked.
     pub(crate) fn verify(
         self,
         secret: &str,
@@ -86,6 +92,7 @@ impl Provider {
             Self::Mailgun => mailgun::verify(secret, body, now),
             // Whoever knows the URL is Postmark: there is nothing else to know.
             Self::Postmark => Ok(()),
+            Self::Ses => Err(Forged),
         }
     }
 
@@ -100,6 +107,7 @@ impl Provider {
             },
             Self::Mailgun => vec![mailgun::read(&told["event-data"])],
             Self::Postmark => vec![postmark::read(&told)],
+            Self::Ses => ses::read(&told),
         })
     }
 }
