@@ -64,7 +64,9 @@ fn groups(status: &[String]) -> Vec<Group> {
                 continue;
             };
             let name = name.trim();
-            let known = NAMES.iter().position(|known| name.eq_ignore_ascii_case(known));
+            let known = NAMES
+                .iter()
+                .position(|known| name.eq_ignore_ascii_case(known));
             let Some(name) = known else {
                 continue;
             };

@@ -86,3 +86,56 @@ fn find(prose: &str) -> Option<Value> {
         None => Some(outer),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(prose: String) -> Vec<(String, Class)> {
+        let parts = Parts {
+            prose,
+            ..Parts::default()
+        };
+        let verdicts = verdicts(&parts, &Told::of(""));
+        let plain = |verdict: Verdict| (verdict.address, verdict.class);
+        verdicts.into_iter().map(plain).collect()
+    }
+
+    fn bounce(kind: &str) -> Value {
+        json!({ "notificationType": "Bounce", "bounce": { "bounceType": kind, "bouncedRecipients": [
+            { "emailAddress": "A@x.example", "status": "5.1.1", "diagnosticCode": "550 no user" },
+        ] } })
+    }
+
+    #[test]
+    fn a_notice_is_read_as_it_is_and_wrapped_by_sns() {
+        let notice = bounce("Permanent").to_string();
+        let wrapped = json!({ "Type": "Notification", "Message": notice }).to_string();
+        let broken = wrapped.replace("bouncedRecipients", "bounced\r\nRecipients");
+        for text in [notice, wrapped, broken] {
+            let text = format!("AWS says:\n{text}\n--\nGoodbye");
+            assert_eq!(read(text), [("a@x.example".to_owned(), Class::Hard)]);
+        }
+    }
+
+    #[test]
+    fn what_ses_tries_again_is_soft_and_the_rest_is_what_it_is_called() {
+        let soft = read(bounce("Transient").to_string());
+        assert_eq!(soft[0].1, Class::Soft);
+        let complaint = json!({ "notificationType": "Complaint", "complaint": {
+            "complainedRecipients": [{ "emailAddress": "a@x.example" }] } });
+        assert_eq!(read(complaint.to_string())[0].1, Class::Complaint);
+        let delivery = json!({ "notificationType": "Delivery", "delivery": {
+            "recipients": ["a@x.example"] } });
+        assert_eq!(read(delivery.to_string())[0].1, Class::Delivered);
+        for nothing in [
+            "{\"notificationType\"",
+            "{\"notificationType\": 7}",
+            "notificationType",
+        ] {
+            assert_eq!(read(nothing.to_owned()), []);
+        }
+    }
+}

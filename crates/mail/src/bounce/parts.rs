@@ -50,6 +50,8 @@ pub(super) struct Parts {
     pub(super) complained: Option<String>,
     /// What is written for people, without what is quoted of the original.
     pub(super) prose: String,
+    /// Whether there is a word in it: only then HTML that says the same is left out.
+    pub(super) worded: bool,
     pub(super) original_to: Vec<String>,
     pub(super) original_from: Option<String>,
     pub(super) original_message_id: Option<String>,
@@ -102,7 +104,7 @@ impl Parts {
                     }
                 }
                 (PartType::Text(body), _) => self.write(body),
-                (PartType::Html(body), _) if self.prose.trim().is_empty() => {
+                (PartType::Html(body), _) if !self.worded => {
                     let body = beginning(body, HTML);
                     self.write(&mail_parser::decoders::html::html_to_text(body));
                 }
@@ -112,8 +114,9 @@ impl Parts {
     }
 
     fn write(&mut self, text: &str) {
-        let room = PROSE.saturating_sub(self.prose.len());
-        self.prose.push_str(beginning(text, room));
+        let text = beginning(text, PROSE.saturating_sub(self.prose.len()));
+        self.worded |= !text.trim().is_empty();
+        self.prose.push_str(text);
         self.prose.push('\n');
     }
 

@@ -195,3 +195,63 @@ pub(super) fn enhanced(text: &str) -> Option<String> {
         sound.then(|| word.to_owned())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(status: Option<&str>, diagnostic: &str, prose: &str) -> (Class, &'static str) {
+        let told = Told::of(prose);
+        let judged = judge(&Said {
+            action: "failed",
+            status,
+            diagnostic,
+            told: &told,
+        });
+        (judged.class, judged.reason)
+    }
+
+    #[test]
+    fn words_come_before_codes_but_a_code_for_an_address_is_believed() {
+        let full = judged(Some("5.1.1"), "550 5.1.1 mailbox is full", "");
+        assert_eq!(full, (Class::Soft, "full"));
+        let blocked = judged(Some("5.1.1"), "550 5.1.1 your IP is not welcome", "");
+        assert_eq!(blocked, (Class::Hard, "user unknown"));
+        let vague = judged(Some("5.0.0"), "550 no such user", "");
+        assert_eq!(vague, (Class::Hard, "user unknown"));
+        assert_eq!(judged(None, "550 no", "").0, Class::Soft, "without a rule");
+    }
+
+    #[test]
+    fn who_was_taken_at_rcpt_exists_unless_an_account_is_spoken_of() {
+        let after = "host x said: 550 unknown user (in reply to end of DATA command)";
+        assert_eq!(judged(None, after, ""), (Class::Soft, "refused after DATA"));
+        let coded = judged(
+            Some("5.4.1"),
+            "550 5.4.1 all refused",
+            ">>> DATA\n<<< 550 no",
+        );
+        assert_eq!(coded, (Class::Soft, "refused after DATA"));
+        let account = "554 this user doesn't have an account (in reply to end of DATA command)";
+        assert_eq!(judged(None, account, "").0, Class::Hard);
+    }
+
+    #[test]
+    fn data_that_was_said_early_is_not_what_was_refused() {
+        let transcript = ">>> RCPT TO:<a@x.example>\n>>> DATA\n<<< 550 invalid recipient\n\
+                          <<< 554 5.5.1 no valid recipients";
+        assert_eq!(
+            judged(None, "550 invalid recipient", transcript).0,
+            Class::Hard
+        );
+    }
+
+    #[test]
+    fn a_host_or_domain_without_mail_says_so_by_its_reply() {
+        for reply in ["521 go away", "556 go away"] {
+            assert_eq!(judged(None, reply, ""), (Class::Hard, "no mail there"));
+        }
+        assert_eq!(judged(None, "550 go away", "").0, Class::Soft);
+        assert_eq!(judged(Some("4.1.1"), "450 no such user", "").0, Class::Soft);
+    }
+}

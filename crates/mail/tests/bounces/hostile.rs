@@ -25,6 +25,9 @@ fn mails() -> Vec<String> {
     let failed = format!("{HEAD}X-Failed-Recipients: a@x.example");
     let abuse = report.replace("delivery-status", "feedback-report");
     let long = format!("{report}Action: failed\r\nDiagnostic-Code: smtp; ");
+    let blank = " ".repeat(64 << 10);
+    let blank =
+        format!("{HEAD}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{blank}\r\n");
     let group = |n| format!("Final-Recipient: rfc822; u{n}@x.example\r\nAction: failed\r\n\r\n");
     vec![
         repeated(&report, group),
@@ -35,6 +38,9 @@ fn mails() -> Vec<String> {
         repeated(&prose, |_| ">>> data\r\n<<< 4\r\n".to_owned()),
         repeated(&failed, |n| format!(", u{n}@x.example")),
         repeated(&abuse, |n| format!("Original-Rcpt-To: u{n}@x.example\r\n")),
+        repeated(&blank, |_| {
+            "--b\r\nContent-Type: text/html\r\n\r\n\r\n".to_owned()
+        }),
         repeated(HEAD, |_| "Content-Type: message/rfc822\r\n\r\n".to_owned()),
         repeated(HEAD, |n| {
             format!("Content-Type: multipart/report; boundary={n}\r\n\r\n--{n}\r\n")
