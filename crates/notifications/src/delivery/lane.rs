@@ -13,6 +13,7 @@ use super::allowance::Leave;
 use super::breaker::Way;
 use super::hand::InHand;
 use super::ledger::Ledger;
+use super::marks::marked;
 use super::outlet::Outlet;
 use super::outlets::{Dispatcher, Route};
 use super::{Delivery, Sending};
@@ -244,15 +245,16 @@ impl Lane {
 
     /// Hands the message over; none when there is no server to hand it to.
     async fn hand_over(&mut self, ready: &Ready, begin: &mut Begin) -> Option<Handed> {
+        let outlet = Arc::clone(&self.outlet);
+        let host = outlet.server.as_ref().map(|server| server.host.as_str());
+        let content = marked(host.unwrap_or_default(), ready.of.id.into(), &ready.content);
         loop {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => self.connect().await?,
             };
             let first = connection.uses == 0;
-            let handed = connection
-                .hand_over(&ready.envelope, &ready.content, begin)
-                .await;
+            let handed = connection.hand_over(&ready.envelope, &content, begin).await;
             if connection.is_usable() {
                 self.connection = Some(connection);
             }

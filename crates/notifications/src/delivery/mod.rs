@@ -13,6 +13,7 @@ mod lane;
 mod ledger;
 mod letters;
 mod links;
+mod marks;
 mod meters;
 mod outlet;
 mod outlets;

@@ -324,12 +324,17 @@ async fn postmark_is_known_by_its_url() {
         let mut event = event;
         event["Type"] = json!(kind);
         event["MessageID"] = json!("m");
+        if kind == "HardBounce" {
+            event["Metadata"] = json!({ "clarion-message": told.id });
+        }
         event["Details"] = json!("nul \0 and more");
         told.tell(&path, &event).await;
         told.tell(&path, &event).await;
     }
     assert_eq!(told.rows(), 5);
     assert_eq!(told.events(), ["address.bounced", "address.complained"]);
+    let feedback = told.feedback().await;
+    assert_eq!((feedback.len(), &feedback[0]["class"]), (1, &json!("hard")));
 }
 
 #[actix_web::test]

@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::{Event, text};
 use crate::domain::feedback::Class;
 
+/// The metadata that names our message.
+const MESSAGE: &str = "clarion-message";
+
 /// None when it says nothing about arrival.
 pub(super) fn read(told: &Value) -> Option<Event> {
     let kind = match told["RecordType"].as_str()? {
@@ -34,8 +37,11 @@ pub(super) fn read(told: &Value) -> Option<Event> {
     Some(Event {
         class,
         address: text(&told["Email"]).or_else(|| text(&told["Recipient"]))?,
-        // Postmark replaces the Message-ID and the sender of the envelope.
-        message: None,
+        // Postmark replaces the Message-ID and the sender of the envelope, but keeps what was sent
+        // as metadata.
+        message: told["Metadata"][MESSAGE]
+            .as_str()
+            .and_then(|id| id.parse().ok()),
         return_path: None,
         reference: format!("postmark:{}", text(&told["MessageID"])?),
         status: None,
