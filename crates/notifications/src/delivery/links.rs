@@ -110,6 +110,16 @@ impl Links {
             .find_map(|word| self.open_return_path(word, now).ok())
     }
 
+    /// The first token for leaving that a mail tells of, as its `List-Unsubscribe` has one.
+    pub(crate) fn find_unsubscribe(&self, mail: &[u8]) -> Option<MailToken> {
+        let text = String::from_utf8_lossy(mail);
+        let part_of_one = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        text.split("/u/").skip(1).find_map(|rest| {
+            let token = rest.split(|c| !part_of_one(c)).next()?;
+            self.keys.open(Purpose::Unsubscribe, token).ok()
+        })
+    }
+
     /// The token that all links of a message are made from.
     pub(crate) fn token(message: &crate::store::claims::Claimed, now: DateTime<Utc>) -> MailToken {
         MailToken {

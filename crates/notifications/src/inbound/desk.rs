@@ -7,7 +7,6 @@ use common::ids::{MessageId, WorkspaceId};
 use common::return_path::ReturnPath;
 use diesel::{PgConnection, QueryResult};
 use mail::bounce::{self, Report, Verdict};
-use uuid::Uuid;
 
 use super::leaving::leave;
 use super::meters::Meters;
@@ -22,6 +21,8 @@ use crate::store::messages::Message;
 const SOURCE: &str = "smtp";
 /// Where mailbox providers send complaints (RFC 5965) to.
 const COMPLAINTS: [&str; 2] = ["abuse", "fbl"];
+/// Where people write to whoever runs a mail server (RFC 5321 §4.5.1), with a domain or without.
+const POSTMASTER: &str = "postmaster";
 
 /// Takes mails in.
 #[derive(Clone, Debug)]
@@ -39,6 +40,7 @@ pub(crate) enum Recipient {
     /// A mail to it unsubscribes, whatever it says.
     Leaving(ReturnPath),
     Complaints,
+    Postmaster,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +61,16 @@ impl Intake for Desk {
         if let Ok(path) = self.links.open_leaving_path(address, self.clock.now()) {
             return Some(Recipient::Leaving(path));
         }
+        if address.eq_ignore_ascii_case(POSTMASTER) {
+            return Some(Recipient::Postmaster);
+        }
         let (local, domain) = address.rsplit_once('@')?;
-        let complaints = COMPLAINTS
-            .iter()
-            .any(|name| local.eq_ignore_ascii_case(name));
-        (complaints && self.links.is_bounce_domain(domain)).then_some(Recipient::Complaints)
+        let is = |name: &str| local.eq_ignore_ascii_case(name);
+        match self.links.is_bounce_domain(domain) {
+            true if is(POSTMASTER) => Some(Recipient::Postmaster),
+            true if COMPLAINTS.into_iter().any(is) => Some(Recipient::Complaints),
+            _ => None,
+        }
     }
 
     async fn take(&self, to: Vec<Recipient>, mail: Bytes) -> bool {
@@ -78,6 +85,7 @@ impl Intake for Desk {
                         Recipient::Returned(path) => returned(conn, path, &report, now)?,
                         Recipient::Leaving(path) => leave(conn, path, now)?,
                         Recipient::Complaints => complained(conn, &links, &mail, &report, now)?,
+                        Recipient::Postmaster => Outcome::Postmaster,
                     };
                     outcomes.push(outcome);
                 }
@@ -110,6 +118,10 @@ pub(crate) enum Outcome {
     Unread,
     /// The message is not in the ledger, or its person was forgotten.
     Unmatched,
+    /// A complaint that shows nothing that only the mail itself had.
+    Unsigned,
+    /// Somebody wrote to the postmaster.
+    Postmaster,
 }
 
 /// It came to the return path of a message, and so is about that message.
@@ -140,7 +152,9 @@ fn about<'r>(report: &'r Report, message: &Message) -> Option<&'r Verdict> {
         .or_else(|| verdicts().min_by_key(worst))
 }
 
-/// A complaint names its message by the return path or the Message-ID of the mail inside.
+/// A complaint proves that it is about a mail of ours by what we signed in it: its return path, or
+/// the link in its `List-Unsubscribe`. A Message-ID is no proof: whoever learned it could have
+/// others suppressed.
 fn complained(
     conn: &mut PgConnection,
     links: &Links,
@@ -152,20 +166,27 @@ fn complained(
     let Some(verdict) = report.recipients.iter().find(complaint) else {
         return Ok(Outcome::Unread);
     };
-    let found = match links.find_return_path(mail, now) {
-        Some(path) => find_message(conn, path.message_id, path.workspaces)?,
-        None => match report.original_message_id.as_deref().and_then(message_id) {
-            Some(id) => find_message(conn, id, ANY)?,
-            None => None,
-        },
+    let proven = match links.find_return_path(mail, now) {
+        Some(path) => Some((path.message_id, path.workspaces)),
+        None => links.find_unsubscribe(mail).map(|token| {
+            let workspace = token.workspace_id;
+            (token.message_id, (workspace, workspace))
+        }),
     };
-    match found {
+    let Some((id, workspaces)) = proven else {
+        let claimed = report.original_message_id.as_deref().and_then(message_id);
+        let claimed = claimed.map(tracing::field::display);
+        tracing::info!(
+            message.id = claimed,
+            "a complaint shows nothing that we signed"
+        );
+        return Ok(Outcome::Unsigned);
+    };
+    match find_message(conn, id, workspaces)? {
         Some((workspace, message)) => write(conn, workspace, &message, verdict, now),
         None => Ok(Outcome::Unmatched),
     }
 }
-
-const ANY: (WorkspaceId, WorkspaceId) = (WorkspaceId(Uuid::nil()), WorkspaceId(Uuid::max()));
 
 /// The message that a Message-ID of ours names.
 pub(crate) fn message_id(text: &str) -> Option<MessageId> {

@@ -35,6 +35,8 @@ impl Meters {
             Outcome::Left => "left",
             Outcome::Unread => "unread",
             Outcome::Unmatched => "unmatched",
+            Outcome::Unsigned => "unsigned",
+            Outcome::Postmaster => "postmaster",
         };
         self.told.with_label_values(&[source, result]).inc();
     }
