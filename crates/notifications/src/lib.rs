@@ -138,7 +138,7 @@ impl chassis::Service for Notifications {
                 links: state.links.clone(),
                 meters: state.inbound.clone(),
             };
-            let listener = Listener::bind(address, domain, desk).await?;
+            let listener = Listener::bind(address, domain, desk, settings.bounce_tls).await?;
             starting.spawn("bounces", listener.run(host.stop.clone()));
         }
         let sweep = attachments::sweep(host.db.clone(), host.clock.clone(), host.stop.clone());

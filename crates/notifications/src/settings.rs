@@ -1,6 +1,7 @@
 //! What this service needs to know.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Service as _;
@@ -8,12 +9,13 @@ use chassis::settings::{Base, Reader};
 use chrono::TimeDelta;
 use common::token::Keyring;
 use common::values::{EmailAddress, Secret};
+use tokio_rustls::rustls::ServerConfig;
 use url::Url;
 
 use crate::Notifications;
 use crate::delivery::Sending;
 use crate::domain::attachment::Limits;
-use crate::inbound::{BounceDomain, Origin};
+use crate::inbound::{self, BounceDomain, Origin};
 use crate::sealing::Vault;
 use crate::webhooks;
 use mail::smtp::Timeouts;
@@ -44,6 +46,8 @@ pub struct Settings {
     pub(crate) bounce_smtp_addr: Option<SocketAddr>,
     /// How much a transactional message may bring.
     pub(crate) attachments: Limits,
+    /// How that is encrypted, when the other side wants it; absent: not at all.
+    pub(crate) bounce_tls: Option<Arc<ServerConfig>>,
     /// Whom hooks of SES believe.
     pub(crate) sns_origin: Origin,
 }
@@ -78,6 +82,7 @@ impl Settings {
             bounce_domain,
             bounce_smtp_addr,
             attachments: attachments(read),
+            bounce_tls: inbound::tls::read(read),
             sns_origin: read
                 .optional("SNS_ORIGIN")
                 .map_or(Origin::Amazon, Origin::Other),
@@ -231,6 +236,26 @@ mod tests {
             assert!(text.contains(key), "{key} in {text}");
         }
         assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key_and_both_must_be_readable() {
+        let (certificate, key) = ("BOUNCE_TLS_CERT", "BOUNCE_TLS_KEY");
+        for (set, named) in [
+            (&[certificate][..], key),
+            (&[key], certificate),
+            (&[certificate, key], certificate),
+        ] {
+            let with = |source: Source, name: &&str| source.with(name, "/no/such/file.pem");
+            let source = set.iter().fold(usual(), with);
+            let mut read = source.reader();
+            let settings = Settings::read(&mut read);
+            let refused = read.finish(settings).expect_err("it is not there");
+            assert!(
+                refused.to_string().contains(&format!("{named}: ")),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -8,12 +8,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::BounceDomain;
 use super::desk::Desk;
-use super::session::{Limits, Session};
+use super::session::{Limits, Secrecy, Session};
 
 /// Most conversations at a time.
 const CONNECTIONS: usize = 64;
@@ -24,8 +26,39 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Listener {
     listener: TcpListener,
-    host: Arc<str>,
-    desk: Arc<Desk>,
+    reception: Arc<Reception>,
+}
+
+/// What every conversation needs.
+#[derive(Debug)]
+struct Reception {
+    host: String,
+    desk: Desk,
+    /// Without it nothing is encrypted.
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl Reception {
+    async fn talk(&self, stream: TcpStream, stop: CancellationToken) {
+        let limits = Limits::default();
+        let secrecy = match self.tls {
+            Some(_) => Secrecy::Offered,
+            None => Secrecy::Impossible,
+        };
+        let session = Session::new(stream, &self.desk, &self.host, limits, stop.clone());
+        let (Some(stream), Some(tls)) = (session.with(secrecy).run().await, &self.tls) else {
+            return;
+        };
+        let accepted = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
+        match timeout(limits.idle, accepted).await {
+            Ok(Ok(stream)) => {
+                let session = Session::new(stream, &self.desk, &self.host, limits, stop);
+                session.with(Secrecy::Kept).run().await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "no encryption was agreed on"),
+            Err(_) => {}
+        }
+    }
 }
 
 impl Listener {
@@ -33,14 +66,19 @@ impl Listener {
         address: SocketAddr,
         domain: &BounceDomain,
         desk: Desk,
+        tls: Option<Arc<ServerConfig>>,
     ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener
             .map_err(|error| anyhow::anyhow!("cannot listen for bounces on {address}: {error}"))?;
+        let reception = Reception {
+            host: domain.as_str().to_owned(),
+            desk,
+            tls,
+        };
         Ok(Self {
             listener,
-            host: domain.as_str().into(),
-            desk: Arc::new(desk),
+            reception: Arc::new(reception),
         })
     }
 
@@ -54,16 +92,11 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (host, desk) = (Arc::clone(&self.host), Arc::clone(&self.desk));
+                    let reception = Arc::clone(&self.reception);
                     let (room, stop) = (Arc::clone(&room), stop.clone());
                     sessions.spawn(async move {
                         match room.try_acquire() {
-                            Ok(_place) => {
-                                let limits = Limits::default();
-                                Session::new(stream, &*desk, &host, limits, stop)
-                                    .run()
-                                    .await;
-                            }
+                            Ok(_place) => reception.talk(stream, stop).await,
                             Err(_) => turn_away(stream).await,
                         }
                     });

@@ -10,6 +10,7 @@ mod providers;
 mod record;
 mod session;
 mod sns;
+pub(crate) mod tls;
 
 pub(crate) use desk::{Desk, Outcome, message_id};
 pub(crate) use domain::BounceDomain;

@@ -1,13 +1,12 @@
 //! One conversation with a server that brings something back (RFC 5321), as little of it as that
 //! needs.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use smtp_proto::{Error as ParseError, RcptTo, Request};
+use smtp_proto::{Error as ParseError, Request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +50,16 @@ impl Default for Limits {
     }
 }
 
+/// Whether a conversation is encrypted (RFC 3207).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    /// There is no certificate.
+    Impossible,
+    Offered,
+    /// This is the conversation after STARTTLS, which needs no greeting.
+    Kept,
+}
+
 /// Longest command; RFC 5321 asks for 512 octets and extensions add to it.
 const LONGEST_COMMAND: usize = 2048;
 
@@ -62,6 +71,8 @@ enum End {
     Stopping,
     /// It was told no too often, or said goodbye: all is said.
     Over,
+    /// The rest is to be said in secret.
+    Secret,
 }
 
 impl From<io::Error> for End {
@@ -77,6 +88,7 @@ pub(super) struct Session<'s, S, I: Intake> {
     host: &'s str,
     limits: Limits,
     stop: CancellationToken,
+    secrecy: Secrecy,
     lines: Lines,
     output: Vec<u8>,
     /// Between MAIL and the end of the mail.
@@ -98,6 +110,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin, I: Intake> Session<'s, S, I> {
             host,
             limits,
             stop,
+            secrecy: Secrecy::Impossible,
             lines: Lines::default(),
             output: Vec::new(),
             to: None,
@@ -105,12 +118,19 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin, I: Intake> Session<'s, S, I> {
         }
     }
 
-    /// Talks until either side leaves. A mail whose end was received is answered in any case.
-    pub(super) async fn run(mut self) {
+    pub(super) fn with(mut self, secrecy: Secrecy) -> Self {
+        self.secrecy = secrecy;
+        self
+    }
+
+    /// Talks until either side leaves. A mail whose end was received is answered in any case. What
+    /// is answered is the stream that is to be encrypted now.
+    pub(super) async fn run(mut self) -> Option<S> {
         let whole = self.limits.whole;
         let end = timeout(whole, self.converse()).await.unwrap_or(End::Silent);
         match end {
-            End::Gone => return,
+            End::Gone => return None,
+            End::Secret => return self.flush().await.ok().map(|()| self.stream),
             End::Silent => self.say("421 4.4.2 this takes too long"),
             End::Stopping => self.say("421 4.3.2 stopping, come back soon"),
             End::Over => {}
@@ -120,10 +140,13 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin, I: Intake> Session<'s, S, I> {
                 .await
                 .ok();
         }
+        None
     }
 
     async fn converse(&mut self) -> End {
-        self.say(&format!("220 {} ESMTP", self.host));
+        if self.secrecy != Secrecy::Kept {
+            self.say(&format!("220 {} ESMTP", self.host));
+        }
         loop {
             if let Err(end) = self.command().await {
                 return end;
@@ -149,15 +172,25 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin, I: Intake> Session<'s, S, I> {
                 return Ok(());
             }
         };
+        if is_to_postmaster(&line) {
+            self.rcpt("postmaster");
+            return Ok(());
+        }
         match Request::parse(&mut line.iter()) {
             Ok(Request::Ehlo { .. }) => self.hello(true),
             Ok(Request::Helo { .. }) => self.hello(false),
             Ok(Request::Mail { from }) => self.mail(from.size),
-            Ok(Request::Rcpt { to }) => self.rcpt(&to),
+            Ok(Request::Rcpt { to }) => self.rcpt(&to.address),
             Ok(Request::Data) => return self.data().await,
             Ok(Request::Rset) => {
                 self.to = None;
                 self.say("250 2.0.0 forgotten");
+            }
+            Ok(Request::StartTls) if self.secrecy == Secrecy::Offered => {
+                // What was said before it is in secret was not said by whom it seems.
+                self.lines = Lines::default();
+                self.say("220 2.0.0 go ahead");
+                return Err(End::Secret);
             }
             Ok(Request::Noop { .. }) => self.say("250 2.0.0 nothing done"),
             Ok(Request::Quit) => {
@@ -176,8 +209,12 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin, I: Intake> Session<'s, S, I> {
         if !extended {
             return self.say(&format!("250 {}", self.host));
         }
+        let secret = match self.secrecy {
+            Secrecy::Offered => "250-STARTTLS\r\n",
+            Secrecy::Impossible | Secrecy::Kept => "",
+        };
         let text = format!(
-            "250-{}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE {}",
+            "250-{}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n{secret}250 SIZE {}",
             self.host, self.limits.mail
         );
         self.say(&text);
@@ -194,14 +231,14 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin, I: Intake> Session<'s, S, I> {
         self.say("250 2.1.0 sender noted");
     }
 
-    fn rcpt(&mut self, to: &RcptTo<Cow<'_, str>>) {
+    fn rcpt(&mut self, to: &str) {
         let Some(known) = &mut self.to else {
             return self.refuse("503 5.5.1 say MAIL first");
         };
         if known.len() >= self.limits.recipients {
             return self.refuse("452 4.5.3 too many recipients");
         }
-        match self.intake.recipient(&to.address) {
+        match self.intake.recipient(to) {
             Some(recipient) => {
                 known.push(recipient);
                 self.say("250 2.1.5 recipient accepted");
@@ -291,170 +328,13 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin, I: Intake> Session<'s, S, I> {
     }
 }
 
+/// The one address that needs no domain (RFC 5321 §4.5.1); the parser asks for one.
+fn is_to_postmaster(line: &[u8]) -> bool {
+    line.trim_ascii()
+        .eq_ignore_ascii_case(b"RCPT TO:<postmaster>")
+}
+
 const TOO_BIG: &str = "552 5.3.4 too big for what comes back";
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use tokio::io::DuplexStream;
-
-    use super::*;
-
-    /// Knows one mailbox and keeps what comes to it, unless its disk is full.
-    #[derive(Debug, Default)]
-    struct Desk {
-        mails: Mutex<Vec<String>>,
-        full: bool,
-    }
-
-    impl Intake for Desk {
-        type Recipient = ();
-
-        fn recipient(&self, address: &str) -> Option<()> {
-            (address == "b-1@b.example").then_some(())
-        }
-
-        async fn take(&self, _to: Vec<()>, mail: Bytes) -> bool {
-            let text = String::from_utf8_lossy(&mail).into_owned();
-            self.mails.lock().expect("nobody panicked").push(text);
-            !self.full
-        }
-    }
-
-    fn limits() -> Limits {
-        Limits {
-            idle: Duration::from_millis(50),
-            mail: 200,
-            refusals: 3,
-            recipients: 2,
-            ..Limits::default()
-        }
-    }
-
-    /// What is answered when all this is said at once, line by line.
-    async fn answers(desk: &Desk, said: &str) -> Vec<String> {
-        let (client, server) = tokio::io::duplex(64 << 10);
-        let stop = CancellationToken::new();
-        let session = Session::new(server, desk, "b.example", limits(), stop);
-        let (heard, ()) = tokio::join!(talk(client, said), session.run());
-        heard.lines().map(str::to_owned).collect()
-    }
-
-    async fn talk(mut client: DuplexStream, said: &str) -> String {
-        client.write_all(said.as_bytes()).await.expect("it listens");
-        let mut heard = String::new();
-        client.read_to_string(&mut heard).await.expect("it answers");
-        heard
-    }
-
-    fn codes(answers: &[String]) -> Vec<&str> {
-        answers.iter().map(|line| &line[..3]).collect()
-    }
-
-    const TO_US: &str = "MAIL FROM:<>\r\nRCPT TO:<b-1@b.example>\r\nDATA\r\n";
-
-    #[tokio::test]
-    async fn a_mail_is_taken_with_its_dots_as_they_were() {
-        let desk = Desk::default();
-        let said = format!("EHLO x\r\n{TO_US}..a\r\nb\n.\nc\r\n...\r\n.\r\nQUIT\r\n");
-        let heard = answers(&desk, &said).await;
-        let expected = "220 250 250 250 250 250 250 250 354 250 221";
-        assert_eq!(codes(&heard).join(" "), expected);
-        assert_eq!(heard[5], "250 SIZE 200");
-        let mails = desk.mails.lock().expect("nobody panicked");
-        assert_eq!(*mails, [".a\r\nb\n.\nc\r\n..\r\n"]);
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_kept_comes_again() {
-        let desk = Desk {
-            full: true,
-            ..Desk::default()
-        };
-        let heard = answers(&desk, &format!("{TO_US}a\r\n.\r\nQUIT\r\n")).await;
-        assert_eq!(codes(&heard), ["220", "250", "250", "354", "451", "221"]);
-    }
-
-    #[tokio::test]
-    async fn too_much_is_refused_and_the_next_mail_taken() {
-        let desk = Desk::default();
-        let long = "x".repeat(300);
-        let many = "x\r\n".repeat(100);
-        let said = format!("{TO_US}{long}\r\n.\r\n{TO_US}{many}.\r\n{TO_US}a\r\n.\r\nQUIT\r\n");
-        let heard = answers(&desk, &said).await;
-        let expected = "220 250 250 354 552 250 250 354 552 250 250 354 250 221";
-        assert_eq!(codes(&heard).join(" "), expected);
-        assert_eq!(desk.mails.lock().expect("nobody panicked").len(), 1);
-        let heard = answers(&desk, "MAIL FROM:<> SIZE=201\r\nQUIT\r\n").await;
-        assert_eq!(codes(&heard), ["220", "552", "221"]);
-    }
-
-    #[tokio::test]
-    async fn what_is_out_of_order_or_nobodys_is_refused() {
-        for (said, expected) in [
-            ("RCPT TO:<b-1@b.example>\r\nDATA\r\n", "503 503"),
-            ("MAIL FROM:<>\r\nMAIL FROM:<>\r\nDATA\r\n", "250 503 554"),
-            (
-                "MAIL FROM:<>\r\nRCPT TO:<x@b.example>\r\nDATA\r\n",
-                "250 550 554",
-            ),
-            ("NONSENSE\r\nMAIL TO\r\nAUTH PLAIN\r\n", "500 501 502"),
-            (
-                "MAIL FROM:<>\r\nRSET\r\nDATA\r\nNOOP\r\nHELO x\r\n",
-                "250 250 503 250 250",
-            ),
-        ] {
-            let heard = answers(&Desk::default(), &format!("{said}QUIT\r\n")).await;
-            assert_eq!(
-                codes(&heard).join(" "),
-                format!("220 {expected} 221"),
-                "{said}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn too_many_recipients_or_errors_are_too_many() {
-        let three = "RCPT TO:<b-1@b.example>\r\n".repeat(3);
-        let heard = answers(
-            &Desk::default(),
-            &format!("MAIL FROM:<>\r\n{three}QUIT\r\n"),
-        )
-        .await;
-        assert_eq!(codes(&heard).join(" "), "220 250 250 250 452 221");
-        let long = format!("{}\r\n", "x".repeat(LONGEST_COMMAND + 9));
-        let heard = answers(&Desk::default(), &format!("{long}{}", "X\r\n".repeat(9))).await;
-        assert_eq!(codes(&heard).join(" "), "220 500 500 500 500 421");
-    }
-
-    #[tokio::test]
-    async fn who_says_nothing_is_sent_away() {
-        let heard = answers(&Desk::default(), "MAIL FROM:<>\r\nRC").await;
-        assert_eq!(codes(&heard), ["220", "250", "421"]);
-        assert!(heard[2].contains("4.4.2"), "{heard:?}");
-    }
-
-    #[tokio::test]
-    async fn who_takes_too_long_in_all_is_sent_away() {
-        let (client, server) = tokio::io::duplex(1024);
-        let limits = Limits {
-            whole: Duration::from_millis(50),
-            ..Limits::default()
-        };
-        let (desk, stop) = (Desk::default(), CancellationToken::new());
-        let session = Session::new(server, &desk, "b.example", limits, stop);
-        let (heard, ()) = tokio::join!(talk(client, ""), session.run());
-        assert!(heard.contains("421 4.4.2"), "{heard}");
-    }
-
-    #[tokio::test]
-    async fn a_stop_is_told() {
-        let (client, server) = tokio::io::duplex(1024);
-        let (desk, stop) = (Desk::default(), CancellationToken::new());
-        stop.cancel();
-        let session = Session::new(server, &desk, "b.example", Limits::default(), stop);
-        let (heard, ()) = tokio::join!(talk(client, ""), session.run());
-        assert!(heard.contains("421 4.3.2"), "{heard}");
-    }
-}
+mod tests;

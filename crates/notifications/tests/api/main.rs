@@ -8,6 +8,7 @@ mod inbound;
 mod kill;
 mod leases;
 mod leaving;
+mod listener;
 mod main_path;
 mod outcomes;
 mod requests;
