@@ -1,7 +1,8 @@
 //! What comes back by SMTP: to the return path of a message, or as a complaint.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -13,6 +14,15 @@ use testkit::{Servers, Setup, eventually};
 use crate::support::{Post, World, person};
 
 pub(crate) const DOMAIN: &str = "bounces.example";
+
+/// An address of this test alone. A port that was free a moment ago may be anybody's, because who
+/// connects takes one too; of the other loopback addresses nobody takes any.
+pub(crate) fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let [process, ..] = std::process::id().to_le_bytes();
+    SocketAddr::from(([127, process.max(1), high, low], 2525))
+}
 
 /// A service that takes bounces in, and where.
 pub(crate) struct Returns {
@@ -26,10 +36,7 @@ impl Returns {
     }
 
     pub(crate) async fn start_on(base: Setup<'_>) -> Self {
-        let smtp = {
-            let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            free.local_addr().expect("an address")
-        };
+        let smtp = own_address();
         let post = Post::start();
         let app = setup_on(base, &post)
             .with("BOUNCE_DOMAIN", DOMAIN)

@@ -1,8 +1,9 @@
 //! Unsubscribing by mail (RFC 2369).
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
+use crate::inbound::own_address;
 use crate::support::{Post, World, person, setup};
 
 /// Brings a mail as another server would; answers what was said to its recipient, and to the mail
@@ -33,10 +34,7 @@ fn bring(server: SocketAddr, to: &str, mail: &str) -> (String, Option<String>) {
 
 #[actix_web::test]
 async fn a_mail_to_the_address_in_list_unsubscribe_unsubscribes_whatever_it_says() {
-    let smtp = {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        free.local_addr().expect("an address")
-    };
+    let smtp = own_address();
     let post = Post::start();
     let app = setup(&post)
         .with("BOUNCE_DOMAIN", "bounces.example")
