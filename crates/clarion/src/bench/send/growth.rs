@@ -17,7 +17,7 @@ const MOST_MEGABYTES: f64 = 150.0;
 const MOST_TIMES: f64 = 1.25;
 /// Between two looks at the memory.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a platform is left alone before its idle memory is read.
+/// How long a platform is left alone before its memory is read.
 const REST: Duration = Duration::from_secs(3);
 /// The large campaign is so many times the one whose cost is compared.
 const TIMES: usize = 20;
@@ -39,6 +39,8 @@ pub(in crate::bench) async fn measure(size: Size) -> anyhow::Result<Vec<Row>> {
     cost().await?;
     let before = cost().await?;
     let large = readers(&api, "growth", many).await?;
+    // What the import used is given back within seconds.
+    tokio::time::sleep(REST).await;
     let (done, over) = oneshot::channel();
     let (peak, sent) = tokio::join!(peak(&site.platform, over), async {
         let sent = send(&api, &large, UNSIGNED, many).await;
