@@ -4,7 +4,7 @@ use std::fmt;
 
 use common::json::RawJson;
 use minijinja::Value;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
 use crate::filters::is_missing;
@@ -22,13 +22,28 @@ pub struct Prepared {
     bytes: usize,
 }
 
-impl From<&Json> for Prepared {
-    fn from(json: &Json) -> Self {
+impl Prepared {
+    /// Reads JSON, written or taken apart. What cannot be read is as good as too much.
+    fn read<'de>(json: impl Deserializer<'de>) -> Self {
         let mut bytes = 0;
+        let root = Reading {
+            depth: 0,
+            bytes: &mut bytes,
+        };
+        let value = root.deserialize(json);
         Self {
-            value: convert(json, 0, &mut bytes),
+            value: value.unwrap_or_else(|_| {
+                bytes = TOO_MUCH;
+                Value::from(())
+            }),
             bytes,
         }
+    }
+}
+
+impl From<&Json> for Prepared {
+    fn from(json: &Json) -> Self {
+        Self::read(json)
     }
 }
 
@@ -40,22 +55,7 @@ impl From<Json> for Prepared {
 
 impl From<&RawJson> for Prepared {
     fn from(json: &RawJson) -> Self {
-        let mut bytes = 0;
-        let text = json.as_str();
-        let mut reader = serde_json::Deserializer::from_str(text);
-        // serde_json stops at a depth of its own; what it does not read is as good as too deep.
-        let root = Reading {
-            depth: 0,
-            bytes: &mut bytes,
-        };
-        let value = root.deserialize(&mut reader);
-        Self {
-            value: value.unwrap_or_else(|_| {
-                bytes = TOO_MUCH;
-                Value::from(())
-            }),
-            bytes,
-        }
+        Self::read(&mut serde_json::Deserializer::from_str(json.as_str()))
     }
 }
 
@@ -83,7 +83,7 @@ impl From<String> for Prepared {
 /// More than any context may have.
 const TOO_MUCH: usize = usize::MAX / 2;
 
-/// Reads JSON straight into a value of templates, as [`convert`] makes one.
+/// Reads JSON straight into a value of templates.
 struct Reading<'b> {
     depth: usize,
     bytes: &'b mut usize,
@@ -108,7 +108,10 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         *self.bytes = self.bytes.saturating_add(8);
         if self.depth > MAX_CONTEXT_DEPTH {
+            // What deeper data would hold cannot be reached by a template.
             *self.bytes = TOO_MUCH;
+            deserializer.deserialize_ignored_any(IgnoredAny)?;
+            return Ok(Value::from(()));
         }
         deserializer.deserialize_any(self)
     }
@@ -163,37 +166,6 @@ impl<'de> Visitor<'de> for Reading<'_> {
         }
         let pairs = values.iter().map(|(name, value)| (&**name, value.clone()));
         Ok(Value::from_pairs(pairs))
-    }
-}
-
-/// What deeper data would hold cannot be reached by a template.
-fn convert(json: &Json, depth: usize, bytes: &mut usize) -> Value {
-    *bytes += 8;
-    if depth > MAX_CONTEXT_DEPTH {
-        *bytes = TOO_MUCH;
-        return Value::from(());
-    }
-    match json {
-        Json::Null => Value::from(()),
-        Json::Bool(flag) => (*flag).into(),
-        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(whole), _) => whole.into(),
-            (None, Some(whole)) => whole.into(),
-            _ => number.as_f64().unwrap_or_default().into(),
-        },
-        Json::String(text) => {
-            *bytes = bytes.saturating_add(text.len());
-            text.as_str().into()
-        }
-        Json::Array(items) => items
-            .iter()
-            .map(|item| convert(item, depth + 1, bytes))
-            .collect::<Vec<_>>()
-            .into(),
-        Json::Object(fields) => Value::from_pairs(fields.iter().map(|(name, field)| {
-            *bytes = bytes.saturating_add(name.len());
-            (name.as_str(), convert(field, depth + 1, bytes))
-        })),
     }
 }
 
