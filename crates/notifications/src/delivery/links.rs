@@ -45,20 +45,30 @@ impl Links {
 
     /// Where what cannot be delivered comes back to; none when that is the sender.
     pub(crate) fn return_path(&self, token: &MailToken) -> Option<EmailAddress> {
-        let keys = &self.keys;
-        let local = keys.return_path(token.workspace_id, token.message_id, token.issued_at);
-        self.in_bounce_domain(&local)
+        let MailToken {
+            workspace_id,
+            message_id,
+            issued_at,
+            ..
+        } = token;
+        self.in_bounce_domain(|keys| keys.return_path(*workspace_id, *message_id, *issued_at))
     }
 
     /// The address that a mail to unsubscribes (RFC 2369 §3.2); none when no mail comes to us.
     pub(crate) fn leaving_path(&self, token: &MailToken) -> Option<EmailAddress> {
-        let keys = &self.keys;
-        let local = keys.leaving_path(token.workspace_id, token.message_id, token.issued_at);
-        self.in_bounce_domain(&local)
+        let MailToken {
+            workspace_id,
+            message_id,
+            issued_at,
+            ..
+        } = token;
+        self.in_bounce_domain(|keys| keys.leaving_path(*workspace_id, *message_id, *issued_at))
     }
 
-    fn in_bounce_domain(&self, local: &str) -> Option<EmailAddress> {
+    /// Signs nothing where there is no such domain.
+    fn in_bounce_domain(&self, sign: impl FnOnce(&Keyring) -> String) -> Option<EmailAddress> {
         let domain = self.bounce_domain.as_deref()?;
+        let local = sign(&self.keys);
         let address = EmailAddress::parse(&format!("{local}@{domain}"));
         Some(address.expect("a token beside a domain that was looked at"))
     }
