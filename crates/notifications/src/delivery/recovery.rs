@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Unavailable;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use common::dto::dispatch::Outcome;
 use diesel::PgConnection;
 use tokio_util::sync::CancellationToken;
@@ -126,7 +126,7 @@ fn resolve_abandoned(
         None => None,
     };
     let key = (workspace, campaign.as_ref().map(|campaign| campaign.id.0));
-    let lease = fresh_lease(now);
+    let lease = Lease::brief(now);
     let taken = bundles::claim_abandoned(conn, key, lease, now, BATCH)?;
     let waiting = claims::members(conn, &taken, lease.token, campaign.as_ref())?;
     let begun: HashMap<_, _> = taken.iter().map(|b| (b.id, b.begun())).collect();
@@ -173,13 +173,6 @@ fn after_lost_lease(message: &Claimed, now: DateTime<Utc>) -> Move {
 }
 
 /// For the one transaction that decides.
-fn fresh_lease(now: DateTime<Utc>) -> Lease {
-    Lease {
-        token: Uuid::now_v7(),
-        until: now + TimeDelta::seconds(30),
-    }
-}
-
 /// What is left of these bundles is due now. A bundle that nobody is left in ends when it is
 /// claimed.
 fn give_back(
@@ -208,22 +201,13 @@ fn empty_cancelled(
 ) -> Result<Resolved, RecoveryError> {
     let key = (campaign.workspace_id.0, campaign.id.0);
     campaigns::lock(conn, campaign.workspace_id, campaign.id)?;
-    let lease = fresh_lease(now);
+    let lease = Lease::brief(now);
     let taken = bundles::claim_any(conn, key, lease, BATCH)?;
     let waiting = claims::members(conn, &taken, lease.token, Some(campaign))?;
-    let skip =
-        |message: Claimed| Move::settle(message.of, State::Skipped, Some("cancelled".into()));
-    let steps: Vec<Move> = waiting.into_iter().map(skip).collect();
-    moves::write(conn, &steps.iter().collect::<Vec<_>>(), now)?;
-    let over = taken.iter().map(|bundle| End {
-        workspace_id: bundle.workspace_id,
-        id: bundle.id,
-        lease: lease.token,
-        due_at: None,
-    });
-    bundles::end(conn, &over.collect::<Vec<_>>())?;
+    let skipped = (State::Skipped, "cancelled");
+    let count = moves::settle_all(conn, &taken, waiting, skipped, lease, now)?;
     Ok(Resolved {
         bundles: taken.len(),
-        outcomes: steps.iter().map(|step| step.to.outcome()).collect(),
+        outcomes: vec![State::Skipped.outcome(); count],
     })
 }

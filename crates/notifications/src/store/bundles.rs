@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chassis::sql::fixed;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
@@ -53,6 +53,16 @@ impl Begun {
 pub(crate) struct Lease {
     pub(crate) token: Uuid,
     pub(crate) until: DateTime<Utc>,
+}
+
+impl Lease {
+    /// For the one transaction that takes bundles and decides about them.
+    pub(crate) fn brief(now: DateTime<Utc>) -> Self {
+        Self {
+            token: Uuid::now_v7(),
+            until: now + TimeDelta::seconds(30),
+        }
+    }
 }
 
 /// A bundle somebody has a hold of.

@@ -12,8 +12,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::bundles::{self, Begun, Fresh, Hold};
+use super::bundles::{self, Begun, Bundle, End, Fresh, Hold, Lease};
 use super::campaigns::{self, Tally};
+use super::claims::Claimed;
 use crate::domain::state::State;
 
 /// Most messages in one event.
@@ -184,6 +185,31 @@ pub(crate) fn write(
         campaigns::count(conn, workspace, campaign, tally, now)?;
     }
     Ok(moved)
+}
+
+/// Gives everybody who waits in these bundles one outcome with its reason, and ends the bundles;
+/// answers how many they were.
+pub(crate) fn settle_all(
+    conn: &mut PgConnection,
+    taken: &[Bundle],
+    waiting: Vec<Claimed>,
+    (to, reason): (State, &str),
+    lease: Lease,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    let steps: Vec<Move> = waiting
+        .into_iter()
+        .map(|message| Move::settle(message.of, to, Some(reason.to_owned())))
+        .collect();
+    write(conn, &steps.iter().collect::<Vec<_>>(), now)?;
+    let over = taken.iter().map(|bundle| End {
+        workspace_id: bundle.workspace_id,
+        id: bundle.id,
+        lease: lease.token,
+        due_at: None,
+    });
+    bundles::end(conn, &over.collect::<Vec<_>>())?;
+    Ok(steps.len())
 }
 
 /// The bundles of messages that are put off: those of a campaign that are due together.

@@ -1,16 +1,16 @@
 //! What a restored ledger has pending: nobody knows whether it was mailed since the backup.
 
 use chassis::sql::fixed;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Int8, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::bundles::{self, Bundle, Columns, End, Lease};
+use super::bundles::{Bundle, Columns, Lease};
 use super::campaigns;
 use super::claims::{self, Claimed};
-use super::moves::{self, Move};
+use super::moves;
 use crate::domain::state::State;
 
 /// Most bundles in one transaction.
@@ -54,7 +54,7 @@ pub(crate) fn doubt_some(
     let Some(campaign) = campaigns::lock(conn, workspace, id)? else {
         return Ok(None);
     };
-    let lease = lease(now);
+    let lease = Lease::brief(now);
     let taken: Vec<Bundle> = fixed::<Columns>(
         "WITH taken AS (
              SELECT workspace_id, id FROM bundles
@@ -82,7 +82,7 @@ pub(crate) fn doubt_singles(
     held_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> QueryResult<Option<usize>> {
-    let lease = lease(now);
+    let lease = Lease::brief(now);
     let taken: Vec<Bundle> = fixed::<Columns>(
         "WITH taken AS (
              SELECT b.workspace_id, b.id FROM bundles AS b
@@ -113,25 +113,6 @@ fn doubt(
     if taken.is_empty() {
         return Ok(None);
     }
-    let steps: Vec<Move> = waiting
-        .into_iter()
-        .map(|message| Move::settle(message.of, State::Ambiguous, Some(REASON.into())))
-        .collect();
-    moves::write(conn, &steps.iter().collect::<Vec<_>>(), now)?;
-    let over = taken.iter().map(|bundle| End {
-        workspace_id: bundle.workspace_id,
-        id: bundle.id,
-        lease: lease.token,
-        due_at: None,
-    });
-    bundles::end(conn, &over.collect::<Vec<_>>())?;
-    Ok(Some(steps.len()))
-}
-
-/// For the one transaction that decides; it takes the bundle from whoever held it.
-fn lease(now: DateTime<Utc>) -> Lease {
-    Lease {
-        token: Uuid::now_v7(),
-        until: now + TimeDelta::seconds(30),
-    }
+    let ambiguous = (State::Ambiguous, REASON);
+    moves::settle_all(conn, taken, waiting, ambiguous, lease, now).map(Some)
 }
