@@ -12,7 +12,7 @@ use common::dto::dispatch::CampaignSnapshot;
 use common::ids::CampaignId;
 use common::token::Keyring;
 use common::values::Secret;
-use mail::smtp::{Connection, Handed, Permit, SmtpServer, Timeouts};
+use mail::smtp::{Connection, Handed, Next, Permit, SmtpServer, Timeouts};
 use url::Url;
 use uuid::Uuid;
 
@@ -146,9 +146,18 @@ impl Permit for Always {
 async fn lane(server: SmtpServer, waiting: async_channel::Receiver<Ready>) -> anyhow::Result<()> {
     let timeouts = Timeouts::scaled(Duration::from_secs(60));
     let mut connection = Connection::open(&server, timeouts).await?;
-    while let Ok(ready) = waiting.recv().await {
+    let mut ahead = None::<Ready>;
+    while let Some(ready) = match ahead.take() {
+        Some(ready) => Some(ready),
+        None => waiting.recv().await.ok(),
+    } {
+        ahead = waiting.try_recv().ok();
+        let next = ahead.as_ref().map(|next| Next {
+            envelope: &next.envelope,
+            size: next.content.len(),
+        });
         let handed = connection
-            .hand_over(&ready.envelope, &ready.content, &mut Always)
+            .hand_over(&ready.envelope, &ready.content, &mut Always, next)
             .await;
         match handed {
             Handed::Answered(_, reply) if reply.is_positive() => {}

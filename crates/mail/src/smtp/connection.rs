@@ -68,6 +68,14 @@ pub trait Permit {
     fn granted(&mut self) -> impl Future<Output = bool> + Send;
 }
 
+/// The message that follows, when it is known already.
+#[derive(Clone, Copy, Debug)]
+pub struct Next<'n> {
+    pub envelope: &'n Envelope,
+    /// Octets of its content.
+    pub size: usize,
+}
+
 /// A connection on which a message can be sent.
 pub struct Connection {
     pub(super) stream: Stream,
@@ -78,6 +86,8 @@ pub struct Connection {
     pub uses: u32,
     /// A transaction may be open that the next message must end first.
     pub(super) unclean: bool,
+    /// The commands of the next message were sent with the last one's dot.
+    pub(super) announced: bool,
     pub(super) broken: bool,
 }
 
@@ -101,23 +111,26 @@ impl Connection {
         self.stream.is_tls()
     }
 
+    /// Whether the server was told of the next message, so that no other may be handed over.
+    pub fn expects_next(&self) -> bool {
+        self.announced
+    }
+
     /// Hands over one message. `content` ends with CRLF, its dots are not stuffed yet. The
     /// commands run while `permit` is still being decided; only the content waits for it.
+    ///
+    /// The commands of `next` go with the final dot, which saves both sides a flight for each
+    /// message (RFC 2920 §3.1 lets commands follow the dot in one group). Where the server takes
+    /// no such message or no such group, it is not told of it; see [`Self::expects_next`].
     pub async fn hand_over(
         &mut self,
         envelope: &Envelope,
         content: &[u8],
         permit: &mut impl Permit,
+        next: Option<Next<'_>>,
     ) -> Handed {
-        if envelope.needs_utf8() && !self.offers.smtputf8 {
-            return Handed::Unsendable("the mail server does not take international addresses");
-        }
-        if self
-            .offers
-            .size
-            .is_some_and(|size| size > 0 && content.len() > size)
-        {
-            return Handed::Unsendable("the mail server does not take messages of this size");
+        if let Some(why) = self.cannot_take(envelope, content.len()) {
+            return Handed::Unsendable(why);
         }
         self.uses += 1;
         match self.open_data(envelope, content.len()).await {
@@ -132,7 +145,18 @@ impl Connection {
             // There is no way out of DATA but to finish it or to hang up.
             return self.break_off(Handed::Forbidden);
         }
-        self.send_content(content).await
+        self.send_content(content, next).await
+    }
+
+    /// Why a message is not even offered to this server.
+    fn cannot_take(&self, envelope: &Envelope, size: usize) -> Option<&'static str> {
+        if envelope.needs_utf8() && !self.offers.smtputf8 {
+            return Some("the mail server does not take international addresses");
+        }
+        let limit = self.offers.size.filter(|limit| *limit > 0);
+        limit
+            .is_some_and(|limit| size > limit)
+            .then_some("the mail server does not take messages of this size")
     }
 
     fn break_off(&mut self, ended: Handed) -> Handed {
@@ -147,20 +171,18 @@ impl Connection {
         envelope: &Envelope,
         size: usize,
     ) -> Result<Option<(Stage, Reply)>, SmtpError> {
-        let mail = self.mail_command(envelope, size);
-        let rcpt = format!("RCPT TO:<{}>\r\n", envelope.to());
         let reset = std::mem::take(&mut self.unclean);
         if !self.offers.pipelining {
-            return self.open_data_stepwise(reset, &mail, &rcpt).await;
+            return self.open_data_stepwise(reset, envelope, size).await;
         }
-        let flight = [
-            if reset { "RSET\r\n" } else { "" },
-            &mail,
-            &rcpt,
-            "DATA\r\n",
-        ]
-        .concat();
-        self.write(flight.as_bytes()).await?;
+        if !std::mem::take(&mut self.announced) {
+            let mut flight = Vec::with_capacity(256);
+            if reset {
+                flight.extend_from_slice(b"RSET\r\n");
+            }
+            self.add_commands(&mut flight, envelope, size);
+            self.write(&flight).await?;
+        }
         if reset {
             let reply = self.reply(self.timeouts.command).await?;
             expect_positive("RSET", reply)?;
@@ -193,15 +215,16 @@ impl Connection {
     async fn open_data_stepwise(
         &mut self,
         reset: bool,
-        mail: &str,
-        rcpt: &str,
+        envelope: &Envelope,
+        size: usize,
     ) -> Result<Option<(Stage, Reply)>, SmtpError> {
         if reset {
             let reply = self.command("RSET\r\n").await?;
             expect_positive("RSET", reply)?;
         }
+        let (mail, rcpt) = (self.mail_command(envelope, size), rcpt_command(envelope));
         for (stage, command) in [(Stage::Mail, mail), (Stage::Rcpt, rcpt)] {
-            let reply = self.command(command).await?;
+            let reply = self.command(&command).await?;
             if !reply.is_positive() {
                 return Ok(Some(self.refused(stage, reply)?));
             }
@@ -223,6 +246,13 @@ impl Connection {
         Ok((stage, reply))
     }
 
+    /// MAIL, RCPT and DATA.
+    fn add_commands(&self, flight: &mut Vec<u8>, envelope: &Envelope, size: usize) {
+        flight.extend_from_slice(self.mail_command(envelope, size).as_bytes());
+        flight.extend_from_slice(rcpt_command(envelope).as_bytes());
+        flight.extend_from_slice(b"DATA\r\n");
+    }
+
     fn mail_command(&self, envelope: &Envelope, size: usize) -> String {
         let mut command = format!("MAIL FROM:<{}>", envelope.from());
         if self.offers.size.is_some() {
@@ -239,11 +269,17 @@ impl Connection {
         command
     }
 
-    async fn send_content(&mut self, content: &[u8]) -> Handed {
-        let stuffed = stuff(content);
+    async fn send_content(&mut self, content: &[u8], next: Option<Next<'_>>) -> Handed {
+        let mut octets = stuff(content);
+        let dot = octets.len();
+        let takes = |next: &Next<'_>| self.cannot_take(next.envelope, next.size).is_none();
+        if let Some(next) = next.filter(|next| self.offers.pipelining && takes(next)) {
+            self.add_commands(&mut octets, next.envelope, next.size);
+            self.announced = true;
+        }
         let mut sent = 0;
-        while sent < stuffed.len() {
-            let block = timeout(self.timeouts.block, self.stream.write(&stuffed[sent..])).await;
+        while sent < octets.len() {
+            let block = timeout(self.timeouts.block, self.stream.write(&octets[sent..])).await;
             let error = match block {
                 Ok(Ok(0)) => SmtpError::Closed,
                 Ok(Ok(count)) => {
@@ -253,9 +289,9 @@ impl Connection {
                 Ok(Err(error)) => error.into(),
                 Err(_) => SmtpError::TimedOut,
             };
-            // A socket took `sent` octets and the dot is not among them; what TLS has in its
+            // A socket took `sent` octets, and the dot may not be among them; what TLS has in its
             // buffers cannot be told.
-            let ended = match self.stream.is_tls() {
+            let ended = match sent >= dot || self.stream.is_tls() {
                 true => Handed::Unknown(error),
                 false => Handed::Unsent(error),
             };
@@ -282,11 +318,14 @@ impl Connection {
         Ok(reply)
     }
 
-    /// Says goodbye without waiting for the answer.
+    /// Says goodbye without waiting for the answer. A server that waits for content would take the
+    /// word for a part of it.
     pub async fn quit(mut self) {
         const POLITE: Duration = Duration::from_millis(500);
         let goodbye = async {
-            self.stream.write_all(b"QUIT\r\n").await?;
+            if !self.announced {
+                self.stream.write_all(b"QUIT\r\n").await?;
+            }
             self.stream.shutdown().await
         };
         // Nothing is lost when the server is gone already.
@@ -310,25 +349,35 @@ impl Connection {
     }
 
     pub(super) async fn reply(&mut self, patience: Duration) -> Result<Reply, SmtpError> {
-        Ok(self.raw_reply(patience).await?.0)
+        let (reply, used) = self.read_reply(patience).await?;
+        self.received.advance(used);
+        Ok(reply)
     }
 
-    /// The next reply and its bytes. The patience is for the whole reply, so a server cannot hold
-    /// us by a byte now and then.
+    /// The next reply and its bytes.
     pub(super) async fn raw_reply(
         &mut self,
         patience: Duration,
     ) -> Result<(Reply, BytesMut), SmtpError> {
+        let (reply, used) = self.read_reply(patience).await?;
+        Ok((reply, self.received.split_to(used)))
+    }
+
+    /// The reply at the front of what was received, and its length. The patience is for the whole
+    /// reply, so a server cannot hold us by a byte now and then.
+    async fn read_reply(&mut self, patience: Duration) -> Result<(Reply, usize), SmtpError> {
         let (stream, received) = (&mut self.stream, &mut self.received);
+        // Most replies come with the one before.
+        if let Some(whole) = Reply::parse(received)? {
+            return Ok(whole);
+        }
         let arrival = async {
             loop {
-                if let Some((reply, used)) = Reply::parse(received)? {
-                    let raw = BytesMut::from(&received[..used]);
-                    received.advance(used);
-                    return Ok((reply, raw));
-                }
                 if stream.read_buf(received).await? == 0 {
                     return Err(SmtpError::Closed);
+                }
+                if let Some(whole) = Reply::parse(received)? {
+                    return Ok(whole);
                 }
             }
         };
@@ -345,9 +394,13 @@ pub(super) fn expect_positive(step: &'static str, reply: Reply) -> Result<Reply,
     }
 }
 
+fn rcpt_command(envelope: &Envelope) -> String {
+    format!("RCPT TO:<{}>\r\n", envelope.to())
+}
+
 /// The content with its dots stuffed (RFC 5321 §4.5.2) and the final dot.
 fn stuff(content: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(content.len() + 64);
+    let mut out = Vec::with_capacity(content.len() + 512);
     if content.first() == Some(&b'.') {
         out.push(b'.');
     }

@@ -13,7 +13,7 @@ mod server;
 mod stream;
 
 pub use address::Envelope;
-pub use connection::{Connection, Handed, Permit, Stage, Timeouts};
+pub use connection::{Connection, Handed, Next, Permit, Stage, Timeouts};
 pub use reply::{Malformed, Reply};
 pub use server::{SmtpServer, Tls};
 

@@ -47,6 +47,7 @@ impl Connection {
             timeouts,
             uses: 0,
             unclean: false,
+            announced: false,
             broken: false,
         };
         let greeting = connection.reply(timeouts.command).await?;

@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::connection::{Connection, Handed, Permit, Stage, Timeouts};
+use super::connection::{Connection, Handed, Next, Permit, Stage, Timeouts};
 use super::server::{SmtpServer, Tls};
 use super::{Envelope, SmtpError};
 
@@ -145,13 +145,23 @@ fn envelope(to: &str) -> Envelope {
     Envelope::new(&address("from@sender.example"), &address(to)).expect("sendable")
 }
 
+const CONTENT: &[u8] = b"Subject: x\r\n\r\n.hidden\r\n";
+
 async fn send(connection: &mut Connection) -> Handed {
     connection
-        .hand_over(
-            &envelope("to@example.com"),
-            b"Subject: x\r\n\r\n.hidden\r\n",
-            &mut Fixed(true),
-        )
+        .hand_over(&envelope("to@example.com"), CONTENT, &mut Fixed(true), None)
+        .await
+}
+
+/// Sends one message, and says that another of this size follows it.
+async fn send_before(connection: &mut Connection, next: &str, size: usize) -> Handed {
+    let (this, next) = (envelope("to@example.com"), envelope(next));
+    let next = Next {
+        envelope: &next,
+        size,
+    };
+    connection
+        .hand_over(&this, CONTENT, &mut Fixed(true), Some(next))
         .await
 }
 
@@ -253,6 +263,119 @@ async fn a_421_is_an_answer_and_the_end() {
     assert!(!usable);
 }
 
+/// A message whose dot comes with the commands of the next one; the answers to those are `said`.
+fn taken_with_next(said: &'static str) -> Vec<Step> {
+    let mut steps = taken();
+    steps.truncate(5);
+    steps.extend([
+        Hear("MAIL FROM:<from@sender.example>"),
+        Hear("RCPT TO:<next@example.com>"),
+        Hear("DATA"),
+        Say(said),
+    ]);
+    steps
+}
+
+#[tokio::test]
+async fn the_commands_of_the_next_message_go_with_the_dot() {
+    let both = taken_with_next("250 queued\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+    let last = vec![Content, Say("250 queued\r\n")];
+    let (server, served) = serve(after_hello(PIPELINING, [both, last].concat())).await;
+    let mut connection = open(&server).await;
+    let handed = send_before(&mut connection, "next@example.com", 9).await;
+    assert!(matches!(handed, Handed::Answered(Stage::Content, reply) if reply.code == 250));
+    assert!(connection.expects_next());
+    let next = envelope("next@example.com");
+    let handed = connection
+        .hand_over(&next, b"second\r\n", &mut Fixed(true), None)
+        .await;
+    assert!(matches!(handed, Handed::Answered(Stage::Content, reply) if reply.code == 250));
+    assert!(!connection.expects_next() && connection.is_usable());
+    drop(connection);
+    let lines = served.await.expect("the script was followed");
+    assert_eq!(lines, ["Subject: x", "", "..hidden", "second"]);
+}
+
+#[tokio::test]
+async fn a_next_message_is_refused_by_itself() {
+    let both = taken_with_next("250 queued\r\n250 ok\r\n550 5.1.1 nobody\r\n354 go\r\n");
+    let empty = vec![Hear("."), Say("554 no recipients\r\n"), Hear("RSET")];
+    let (server, _served) = serve(after_hello(PIPELINING, [both, empty].concat())).await;
+    let mut connection = open(&server).await;
+    let handed = send_before(&mut connection, "next@example.com", 9).await;
+    assert!(matches!(handed, Handed::Answered(Stage::Content, reply) if reply.is_positive()));
+    let next = envelope("next@example.com");
+    let handed = connection
+        .hand_over(&next, b"second\r\n", &mut Fixed(true), None)
+        .await;
+    assert!(matches!(handed, Handed::Answered(Stage::Rcpt, reply) if reply.code == 550));
+    assert!(connection.is_usable());
+}
+
+#[tokio::test]
+async fn a_break_after_the_dot_leaves_the_next_message_unsent() {
+    let (server, _served) = serve(after_hello(PIPELINING, taken_with_next("250 queued\r\n"))).await;
+    let mut connection = open(&server).await;
+    let handed = send_before(&mut connection, "next@example.com", 9).await;
+    assert!(matches!(handed, Handed::Answered(Stage::Content, reply) if reply.is_positive()));
+    let next = envelope("next@example.com");
+    let handed = connection
+        .hand_over(&next, b"second\r\n", &mut Fixed(true), None)
+        .await;
+    assert!(matches!(handed, Handed::Unsent(_)), "{handed:?}");
+    for (said, name) in [("", "closes"), ("421 closing\r\n", "says that it closes")] {
+        let (server, _served) = serve(after_hello(PIPELINING, taken_with_next(said))).await;
+        let mut connection = open(&server).await;
+        let handed = send_before(&mut connection, "next@example.com", 9).await;
+        assert_eq!(
+            matches!(handed, Handed::Unknown(_)),
+            said.is_empty(),
+            "{name}"
+        );
+        assert!(!connection.is_usable(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_not_told_of_a_next_message_that_it_cannot_take() {
+    let stepwise = vec![
+        Hear("MAIL"),
+        Say("250 ok\r\n"),
+        Hear("RCPT"),
+        Say("250 ok\r\n"),
+        Hear("DATA"),
+        Say("354 go\r\n"),
+        Content,
+        Say("250 ok\r\n"),
+    ];
+    let small = "250-mail.test\r\n250-PIPELINING\r\n250 SIZE 100\r\n";
+    for (offers, next, size, steps) in [
+        ("250 mail.test\r\n", "next@example.com", 9, stepwise),
+        (small, "next@example.com", 101, taken()),
+        (PIPELINING, "jörg@example.com", 9, taken()),
+    ] {
+        let steps = [steps, vec![Hear("QUIT")]].concat();
+        let (server, served) = serve(after_hello(offers, steps)).await;
+        let mut connection = open(&server).await;
+        let handed = send_before(&mut connection, next, size).await;
+        assert!(matches!(handed, Handed::Answered(Stage::Content, reply) if reply.is_positive()));
+        assert!(!connection.expects_next(), "{next}");
+        connection.quit().await;
+        served.await.expect("the script was followed");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_waits_for_content_hears_no_goodbye() {
+    let both = taken_with_next("250 queued\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+    let (server, served) = serve(after_hello(PIPELINING, [both, vec![Content]].concat())).await;
+    let mut connection = open(&server).await;
+    send_before(&mut connection, "next@example.com", 9).await;
+    connection.quit().await;
+    let lines = served.await.expect("the script was followed");
+    assert_eq!(lines, ["Subject: x", "", "..hidden"]);
+}
+
 #[tokio::test]
 async fn what_breaks_before_the_content_is_unsent() {
     let commands = || vec![Hear("MAIL"), Hear("RCPT"), Hear("DATA")];
@@ -302,6 +425,7 @@ async fn without_the_permit_no_content_is_sent() {
             &envelope("to@example.com"),
             b"secret\r\n",
             &mut Fixed(false),
+            None,
         )
         .await;
     assert!(matches!(handed, Handed::Forbidden));
@@ -320,7 +444,12 @@ async fn a_server_that_cannot_take_the_message_is_not_asked() {
     let (server, _served) = serve(hello(PIPELINING)).await;
     let mut connection = open(&server).await;
     let handed = connection
-        .hand_over(&envelope("jörg@example.com"), b"x\r\n", &mut Fixed(true))
+        .hand_over(
+            &envelope("jörg@example.com"),
+            b"x\r\n",
+            &mut Fixed(true),
+            None,
+        )
         .await;
     assert!(matches!(handed, Handed::Unsendable(why) if why.contains("international")));
 }
@@ -337,7 +466,12 @@ async fn international_addresses_and_sizes_are_announced() {
     let (server, _served) = serve(after_hello(offers, steps)).await;
     let mut connection = open(&server).await;
     let handed = connection
-        .hand_over(&envelope("jörg@example.com"), b"x\r\n", &mut Fixed(true))
+        .hand_over(
+            &envelope("jörg@example.com"),
+            b"x\r\n",
+            &mut Fixed(true),
+            None,
+        )
         .await;
     assert!(
         matches!(handed, Handed::Answered(Stage::Mail, _)),

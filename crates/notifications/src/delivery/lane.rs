@@ -13,7 +13,6 @@ use super::allowance::Leave;
 use super::breaker::Way;
 use super::hand::InHand;
 use super::ledger::Ledger;
-use super::marks::marked;
 use super::outlet::Outlet;
 use super::outlets::{Dispatcher, Route};
 use super::{Delivery, Sending};
@@ -21,7 +20,7 @@ use crate::domain::pace::says_slow_down;
 use crate::domain::state::State;
 use crate::domain::verdict::{Verdict, judge};
 use crate::store::moves::{Held, Move};
-use mail::smtp::{Connection, Envelope, Handed, Permit, SmtpError, Stage};
+use mail::smtp::{Connection, Envelope, Handed, Next, Permit, SmtpError, Stage};
 
 /// A message waits this long for its domain on a connection, at most.
 const IN_LANE: Duration = Duration::from_millis(200);
@@ -50,6 +49,11 @@ impl Ready {
         let (_, domain) = self.envelope.to().rsplit_once('@').unwrap_or_default();
         domain.to_ascii_lowercase()
     }
+
+    /// Octets of its content as this sender sends it.
+    fn size_for(&self, outlet: &Outlet) -> usize {
+        outlet.marks.size_with(self.of.id.into(), &self.content)
+    }
 }
 
 pub(super) struct Lane {
@@ -59,6 +63,10 @@ pub(super) struct Lane {
     hand: Arc<InHand>,
     sending: Sending,
     connection: Option<Connection>,
+    /// The message after the one in hand. The server is told of it with the final dot of that one,
+    /// when nothing stands against it; it begins when that one has its answer, so a lane never has
+    /// two messages of which nobody knows.
+    ahead: Option<(Ready, Pass)>,
 }
 
 impl Lane {
@@ -75,31 +83,73 @@ impl Lane {
             hand,
             sending: delivery.sending.clone(),
             connection: None,
+            ahead: None,
         }
     }
 
     /// Sends until `stop`, or until the sender is not used any more; the message in hand is ended.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let outlet = Arc::clone(&self.outlet);
-        loop {
-            let idle = self.connection.is_some();
-            let next = tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                () = outlet.retired.cancelled() => break,
-                next = next(&outlet, &self.dispatcher, &self.db) => next,
-                () = tokio::time::sleep(IDLE), if idle => {
-                    self.hang_up().await;
-                    continue;
-                }
-            };
-            let Some((ready, pass)) = next else { break };
-            self.admit(ready, pass).await;
+        while let Some((ready, pass)) = self.next(&stop).await {
+            match self.has_told() {
+                true => self.send(ready, pass).await,
+                false => self.admit(ready, pass).await,
+            }
         }
-        if outlet.retired.is_cancelled() {
-            self.dispatcher.divert(&outlet);
+        if self.outlet.retired.is_cancelled() {
+            if let Some((ready, _)) = self.ahead.take() {
+                self.dispatcher.offer(ready).await;
+            }
+            self.dispatcher.divert(&self.outlet);
         }
         self.hang_up().await;
+    }
+
+    /// The next message to send; none when the lane is to end.
+    async fn next(&mut self, stop: &CancellationToken) -> Option<(Ready, Pass)> {
+        let outlet = Arc::clone(&self.outlet);
+        loop {
+            let ends = stop.is_cancelled() || outlet.retired.is_cancelled();
+            if !ends && self.ahead.is_some() {
+                return self.ahead.take();
+            }
+            let idle = self.connection.is_some();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                () = outlet.retired.cancelled() => return None,
+                next = next(&outlet, &self.dispatcher, &self.db) => return next,
+                () = tokio::time::sleep(IDLE), if idle => self.hang_up().await,
+            }
+        }
+    }
+
+    /// Whether the server was told of the next message.
+    fn has_told(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(Connection::expects_next)
+    }
+
+    /// Takes the next message already, if it need not wait for anything.
+    fn look_ahead(&mut self) {
+        let clear = self.outlet.breaker.way(Instant::now()) == Way::Clear;
+        if self.ahead.is_none() && clear && !self.outlet.is_limited() {
+            let pass = Pass::new(&self.outlet, &self.dispatcher);
+            let ready = self.outlet.next_of_campaign();
+            self.ahead = ready.map(|ready| (ready, pass));
+        }
+    }
+
+    /// What the server may be told of the next message.
+    fn told_ahead(&self) -> Option<Next<'_>> {
+        let (ready, _) = self.ahead.as_ref()?;
+        let campaign = ready.of.campaign_id?;
+        let stopped = self.hand.is_stopped(campaign, Instant::now());
+        let at = self.dispatcher.clock.now();
+        let limited = self.outlet.domain_rate(&ready.domain(), at).is_some();
+        (!stopped && !limited).then(|| Next {
+            envelope: &ready.envelope,
+            size: ready.size_for(&self.outlet),
+        })
     }
 
     async fn hang_up(&mut self) {
@@ -245,16 +295,19 @@ impl Lane {
 
     /// Hands the message over; none when there is no server to hand it to.
     async fn hand_over(&mut self, ready: &Ready, begin: &mut Begin) -> Option<Handed> {
-        let outlet = Arc::clone(&self.outlet);
-        let host = outlet.server.as_ref().map(|server| server.host.as_str());
-        let content = marked(host.unwrap_or_default(), ready.of.id.into(), &ready.content);
+        let marks = self.outlet.marks;
+        let content = marks.put_on(ready.of.id.into(), &ready.content);
+        self.look_ahead();
         loop {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => self.connect().await?,
             };
             let first = connection.uses == 0;
-            let handed = connection.hand_over(&ready.envelope, &content, begin).await;
+            let next = self.told_ahead();
+            let handed = connection
+                .hand_over(&ready.envelope, &content, begin, next)
+                .await;
             if connection.is_usable() {
                 self.connection = Some(connection);
             }
@@ -344,6 +397,15 @@ struct Pass {
 }
 
 impl Pass {
+    fn new(outlet: &Arc<Outlet>, dispatcher: &Dispatcher) -> Self {
+        Self {
+            outlet: Arc::clone(outlet),
+            dispatcher: dispatcher.clone(),
+            token: false,
+            leave: false,
+        }
+    }
+
     fn use_up(&mut self) {
         (self.token, self.leave) = (false, false);
     }
@@ -363,19 +425,14 @@ impl Drop for Pass {
 /// The next message and its pass; none when there will be no more. What a sender is allowed is
 /// waited for before a message is taken, so that the most urgent one goes then.
 async fn next(outlet: &Arc<Outlet>, dispatcher: &Dispatcher, db: &Db) -> Option<(Ready, Pass)> {
-    let mut pass = Pass {
-        outlet: Arc::clone(outlet),
-        dispatcher: dispatcher.clone(),
-        token: false,
-        leave: false,
-    };
+    let mut pass = Pass::new(outlet, dispatcher);
     loop {
         if let Way::Closed(wait) = outlet.breaker.way(Instant::now()) {
             dispatcher.divert(outlet);
             tokio::time::sleep(wait).await;
             continue;
         }
-        if outlet.per_second.is_none() && outlet.allowance.is_none() {
+        if !outlet.is_limited() {
             return Some((outlet.next().await?, pass));
         }
         let _turn = outlet.turn.lock().await;

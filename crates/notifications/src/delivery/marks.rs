@@ -8,19 +8,42 @@ use common::ids::MessageId;
 /// came with it (names of at most 20 octets, values of at most 80).
 const POSTMARK: &str = "X-PM-Metadata-clarion-message";
 
-/// The content as it goes to this host.
-pub(super) fn marked<'c>(host: &str, message: MessageId, content: &'c [u8]) -> Cow<'c, [u8]> {
-    match is_postmark(host) {
-        true => [format!("{POSTMARK}: {message}\r\n").as_bytes(), content]
-            .concat()
-            .into(),
-        false => content.into(),
+/// What a mail server is given with each mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marks {
+    Nothing,
+    Postmark,
+}
+
+impl Marks {
+    /// What the server on this host is given.
+    pub(super) fn of(host: &str) -> Self {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        match host == "postmarkapp.com" || host.ends_with(".postmarkapp.com") {
+            true => Self::Postmark,
+            false => Self::Nothing,
+        }
+    }
+
+    /// The content as it goes there.
+    pub(super) fn put_on(self, message: MessageId, content: &[u8]) -> Cow<'_, [u8]> {
+        match self {
+            Self::Nothing => content.into(),
+            Self::Postmark => [line(message).as_bytes(), content].concat().into(),
+        }
+    }
+
+    /// How many octets that are.
+    pub(super) fn size_with(self, message: MessageId, content: &[u8]) -> usize {
+        match self {
+            Self::Nothing => content.len(),
+            Self::Postmark => line(message).len() + content.len(),
+        }
     }
 }
 
-fn is_postmark(host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    host == "postmarkapp.com" || host.ends_with(".postmarkapp.com")
+fn line(message: MessageId) -> String {
+    format!("{POSTMARK}: {message}\r\n")
 }
 
 #[cfg(test)]
@@ -32,17 +55,21 @@ mod tests {
         let id = MessageId::new();
         let content = b"Subject: x\r\n\r\nx\r\n";
         for host in ["smtp.postmarkapp.com", "SMTP-broadcasts.PostmarkApp.com."] {
-            let marked = marked(host, id, content);
+            let marks = Marks::of(host);
+            let marked = marks.put_on(id, content);
             let expected =
                 format!("X-PM-Metadata-clarion-message: {id}\r\nSubject: x\r\n\r\nx\r\n");
             assert_eq!(String::from_utf8_lossy(&marked), expected, "{host}");
+            assert_eq!(marks.size_with(id, content), expected.len(), "{host}");
         }
         for host in [
             "mail.example",
             "notpostmarkapp.com",
             "postmarkapp.com.mail.example",
         ] {
-            assert_eq!(marked(host, id, content), &content[..], "{host}");
+            let marks = Marks::of(host);
+            assert_eq!(marks.put_on(id, content), &content[..], "{host}");
+            assert_eq!(marks.size_with(id, content), content.len(), "{host}");
         }
     }
 }

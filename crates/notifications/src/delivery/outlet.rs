@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::allowance::Allowance;
 use super::breaker::Way;
 use super::lane::Ready;
+use super::marks::Marks;
 use super::meters::SenderState;
 use super::{Breaker, Sending};
 use crate::domain::pace::Pace;
@@ -35,6 +36,7 @@ pub(crate) struct Outlet {
     pub(super) key: String,
     /// None when its password cannot be read.
     pub(super) server: Option<SmtpServer>,
+    pub(super) marks: Marks,
     pub(super) connections: usize,
     priority: i32,
     domains: Vec<String>,
@@ -89,6 +91,7 @@ impl Outlet {
         let server = sending.server.clone();
         Self {
             key: format!("default-{}:{}", server.host, server.port),
+            marks: Marks::of(&server.host),
             server: Some(server),
             ..Self::bare("default", sending.connections)
         }
@@ -101,6 +104,7 @@ impl Outlet {
             id: Some(sender.id),
             version: sender.version,
             key: sender.id.to_string(),
+            marks: Marks::of(&sender.host),
             server: sender.server(vault),
             priority: sender.priority,
             domains: sender.domains.clone(),
@@ -123,6 +127,7 @@ impl Outlet {
             name: name.to_owned(),
             key: String::new(),
             server: None,
+            marks: Marks::Nothing,
             connections,
             priority: 0,
             domains: Vec::new(),
@@ -211,6 +216,21 @@ impl Outlet {
         };
         self.room.notify_one();
         ready
+    }
+
+    /// The next message of a campaign, if one is there and nothing more urgent is.
+    pub(super) fn next_of_campaign(&self) -> Option<Ready> {
+        if !self.singles.1.is_empty() {
+            return None;
+        }
+        let ready = self.campaigns.1.try_recv().ok()?;
+        self.room.notify_one();
+        Some(ready)
+    }
+
+    /// Whether a lane waits for what it may send before it takes a message.
+    pub(super) fn is_limited(&self) -> bool {
+        self.per_second.is_some() || self.allowance.is_some()
     }
 
     /// What waits, for another sender to take.

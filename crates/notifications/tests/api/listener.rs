@@ -76,7 +76,7 @@ async fn a_bounce_is_taken_in_secret_when_there_is_a_certificate() {
     let report = format!("{}\r\n", dsn("gone@example.com", "5.1.1"));
     let envelope = envelope.expect("an envelope");
     let handed = connection
-        .hand_over(&envelope, report.as_bytes(), &mut Always)
+        .hand_over(&envelope, report.as_bytes(), &mut Always, None)
         .await;
     assert!(
         matches!(&handed, Handed::Answered(_, reply) if reply.is_positive()),
