@@ -22,7 +22,7 @@ pub const TOKEN_TYPE: &str = "at+jwt";
 
 /// Defines a closed set of names that appear in JSON, tokens and columns.
 macro_rules! names {
-    ($(#[$doc:meta])* $type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $type:ident { $($variant:ident = $name:tt),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         pub enum $type { $(#[serde(rename = $name)] $variant),+ }
