@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig};
 use utoipa::OpenApi;
 
-use crate::api::{campaigns, lifecycle, reports, templates};
+use crate::api::{campaigns, lifecycle, preview, reports, templates};
 
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
@@ -23,6 +23,11 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
             web::resource("/api/v1/campaigns")
                 .route(web::get().to(campaigns::list))
                 .route(web::post().to(campaigns::create)),
+        )
+        // Before `/campaigns/{id}`, which would take it for an id.
+        .route(
+            "/api/v1/campaigns/preview",
+            web::post().to(preview::preview),
         )
         .service(
             web::resource("/api/v1/campaigns/{id}")
@@ -58,7 +63,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         campaigns::create, campaigns::list, campaigns::get, campaigns::update, campaigns::delete,
         campaigns::duplicate, lifecycle::preflight, lifecycle::test, lifecycle::start,
         lifecycle::pause, lifecycle::resume, lifecycle::cancel, reports::get_settlement,
-        reports::report, reports::speed,
+        reports::report, reports::speed, preview::preview,
     )
 )]
 struct Document;

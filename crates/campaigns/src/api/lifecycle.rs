@@ -117,7 +117,7 @@ pub(crate) async fn test(
 }
 
 /// The template variables of the first person in the audience, or of a made-up one.
-async fn sample(state: &State, campaign: &Campaign) -> Result<RawJson, Error> {
+pub(crate) async fn sample(state: &State, campaign: &Campaign) -> Result<RawJson, Error> {
     let query = AudiencePageQuery {
         query: starting::query(campaign, state),
         after: None,

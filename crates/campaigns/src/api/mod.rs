@@ -2,6 +2,7 @@
 
 pub(crate) mod campaigns;
 pub(crate) mod lifecycle;
+pub(crate) mod preview;
 pub(crate) mod reports;
 pub(crate) mod templates;
 

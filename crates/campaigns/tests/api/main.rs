@@ -3,6 +3,7 @@
 mod bad_input;
 mod drafts;
 mod lifecycle;
+mod preview;
 mod reports;
 mod stage;
 mod templates;
