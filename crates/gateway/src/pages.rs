@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
@@ -26,7 +26,7 @@ pub(crate) async fn answer(gate: &Gate, request: &HttpRequest) -> Result<HttpRes
         });
     }
     match path {
-        "/" => Ok(root(gate, request)),
+        "/" if !wants_page(request) => Ok(root(gate)),
         "/health" => Ok(health::parts(gate).await),
         "/health/live" => Ok(HttpResponse::Ok().json(json!({ "status": "ok" }))),
         "/health/ready" => Ok(health::ready(gate).await),
@@ -35,7 +35,7 @@ pub(crate) async fn answer(gate: &Gate, request: &HttpRequest) -> Result<HttpRes
         "/docs" => Ok(to_docs()),
         _ => match path.strip_prefix("/docs/") {
             Some(file) => docs(file),
-            None => Err(Error::NoRoute),
+            None => dashboard_at(gate, request),
         },
     }
 }
@@ -66,8 +66,47 @@ fn docs(file: &str) -> Result<HttpResponse, Error> {
         .body(file.bytes.into_owned()))
 }
 
-/// Where things are, for a person or a program that only knows our address.
-fn root(gate: &Gate, request: &HttpRequest) -> HttpResponse {
+/// Whether somebody looks at us with a browser.
+fn wants_page(request: &HttpRequest) -> bool {
+    text(request, &header::ACCEPT).contains("text/html")
+}
+
+fn text<'a>(request: &'a HttpRequest, name: &HeaderName) -> &'a str {
+    let value = request.headers().get(name);
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// A file or a screen of the dashboard, or what stands in for it where it was not built.
+fn dashboard_at(gate: &Gate, request: &HttpRequest) -> Result<HttpResponse, Error> {
+    let encodings = text(request, &header::ACCEPT_ENCODING);
+    let Some(file) = dashboard::find(request.path(), encodings) else {
+        return match request.path() {
+            "/" => Ok(without_dashboard(gate)),
+            _ => Err(Error::NoRoute),
+        };
+    };
+    let known = text(request, &header::IF_NONE_MATCH);
+    let mut response = match known.split(',').any(|tag| tag.trim() == file.etag) {
+        true => HttpResponse::NotModified(),
+        false => HttpResponse::Ok(),
+    };
+    response
+        .content_type(file.content_type)
+        .insert_header((header::CACHE_CONTROL, file.cache_control))
+        .insert_header((header::ETAG, file.etag))
+        .insert_header((header::VARY, "accept, accept-encoding"));
+    if let Some(encoding) = file.encoding {
+        response.insert_header((header::CONTENT_ENCODING, encoding));
+    }
+    if let Some(policy) = file.policy {
+        response.insert_header((header::CONTENT_SECURITY_POLICY, policy));
+    }
+    Ok(response.body(file.bytes.into_owned()))
+}
+
+fn links(gate: &Gate) -> Vec<(&'static str, &'static str)> {
     let mut links = vec![
         ("Documentation of the API", "/docs/"),
         ("OpenAPI document", "/api/v1/openapi.json"),
@@ -78,18 +117,23 @@ fn root(gate: &Gate, request: &HttpRequest) -> HttpResponse {
     if gate.shared.upstreams.parts().any(|part| part == mailbox) {
         links.push(("Mailbox: what was sent", "/mailbox"));
     }
-    let accepts = request.headers().get(header::ACCEPT);
-    let html = accepts
-        .and_then(|value| HeaderValue::to_str(value).ok())
-        .is_some_and(|value| value.contains("text/html"));
-    if !html {
-        let links: serde_json::Map<_, _> = links
-            .into_iter()
-            .map(|(name, path)| (name.to_owned(), json!(path)))
-            .collect();
-        return HttpResponse::Ok().json(json!({ "name": "Clarion", "links": links }));
-    }
-    let items: String = links
+    links
+}
+
+/// Where things are, for a program that only knows our address.
+fn root(gate: &Gate) -> HttpResponse {
+    let links: serde_json::Map<_, _> = links(gate)
+        .into_iter()
+        .map(|(name, path)| (name.to_owned(), json!(path)))
+        .collect();
+    HttpResponse::Ok()
+        .insert_header((header::VARY, "accept"))
+        .json(json!({ "name": "Clarion", "links": links }))
+}
+
+/// The same for a person, where the dashboard was not built.
+fn without_dashboard(gate: &Gate) -> HttpResponse {
+    let items: String = links(gate)
         .iter()
         .map(|(name, path)| format!("<li><a href=\"{path}\">{name}</a></li>"))
         .collect();
@@ -100,6 +144,7 @@ fn root(gate: &Gate, request: &HttpRequest) -> HttpResponse {
              <meta name=\"viewport\" content=\"width=device-width\"><title>Clarion</title>\
              <style>body{{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:3rem auto;\
              padding:0 1rem}}</style><h1>Clarion</h1>\
-             <p>Campaigns, leads, analytics and revenue in one stack.</p><ul>{items}</ul></html>"
+             <p>This build has no dashboard: it was made without Node. The API is all here.</p>\
+             <ul>{items}</ul></html>"
         ))
 }

@@ -1,6 +1,7 @@
 //! The gateway between real sockets: clients on one side, stand-ins for the services on the other.
 
 mod credentials;
+mod dashboard;
 mod documents;
 mod faults;
 mod health;
