@@ -1,0 +1,99 @@
+import i18next from "i18next";
+
+function locale(): string {
+  return i18next.resolvedLanguage ?? "en";
+}
+
+/** Formatters are costly to make, and few are needed. */
+const made = new Map<string, Intl.NumberFormat | Intl.DateTimeFormat | Intl.RelativeTimeFormat>();
+function once<T extends Intl.NumberFormat | Intl.DateTimeFormat | Intl.RelativeTimeFormat>(key: string, make: () => T): T {
+  const name = `${locale()} ${key}`;
+  const found = (made.get(name) as T | undefined) ?? make();
+  made.set(name, found);
+  return found;
+}
+
+export function count(value: number | null | undefined): string {
+  if (value === null || value === undefined) return "–";
+  return once("count", () => new Intl.NumberFormat(locale())).format(value);
+}
+
+/** A share of a whole; a dash where there is no whole. */
+export function percent(part: number | null | undefined, whole: number | null | undefined): string {
+  if (!whole || part === null || part === undefined) return "–";
+  const share = part / whole;
+  const digits = share > 0 && share < 0.1 ? 1 : 0;
+  const make = () =>
+    new Intl.NumberFormat(locale(), { style: "percent", minimumFractionDigits: 0, maximumFractionDigits: digits });
+  return once(`percent${digits}`, make).format(share);
+}
+
+/** How many digits a currency has after the point. */
+export function minorDigits(currency: string): number {
+  try {
+    return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits ?? 2;
+  } catch {
+    return 2;
+  }
+}
+
+/** Money in minor units. */
+export function money(amount: number, currency: string): string {
+  const make = () => new Intl.NumberFormat(locale(), { style: "currency", currency });
+  try {
+    return once(`money ${currency}`, make).format(amount / 10 ** minorDigits(currency));
+  } catch {
+    return `${amount} ${currency}`;
+  }
+}
+
+/** Minor units of what a person typed (`12.50` or `12,50`); null when it is no amount. */
+export function parseMoney(text: string, currency: string): number | null {
+  const plain = text.trim().replace(",", ".");
+  if (!/^\d+(\.\d+)?$/.test(plain)) return null;
+  const digits = minorDigits(currency);
+  if ((plain.split(".")[1] ?? "").length > digits) return null;
+  const minor = Math.round(Number(plain) * 10 ** digits);
+  return Number.isSafeInteger(minor) ? minor : null;
+}
+
+/** The same the other way, for a field. */
+export function writeMoney(amount: number, currency: string): string {
+  return (amount / 10 ** minorDigits(currency)).toFixed(minorDigits(currency));
+}
+
+/** In the viewer's zone. */
+export function dateTime(value: string | Date): string {
+  const make = () => new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" });
+  return once("dateTime", make).format(new Date(value));
+}
+
+export function day(value: string | Date): string {
+  const make = () => new Intl.DateTimeFormat(locale(), { day: "numeric", month: "short" });
+  return once("day", make).format(new Date(value));
+}
+
+const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ["year", 31_557_600],
+  ["month", 2_629_800],
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
+
+/** `3 hours ago` */
+export function ago(value: string | Date, now = Date.now()): string {
+  const seconds = (new Date(value).getTime() - now) / 1000;
+  const format = once("ago", () => new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }));
+  for (const [unit, length] of UNITS) {
+    if (Math.abs(seconds) >= length) return format.format(Math.trunc(seconds / length), unit);
+  }
+  return format.format(0, "second");
+}
+
+export function duration(ms: number): string {
+  const make = (unit: "millisecond" | "second" | "minute") =>
+    once(unit, () => new Intl.NumberFormat(locale(), { style: "unit", unit, maximumFractionDigits: 1 }));
+  if (ms < 1000) return make("millisecond").format(ms);
+  return ms < 90_000 ? make("second").format(ms / 1000) : make("minute").format(ms / 60_000);
+}

@@ -1,0 +1,105 @@
+import type { QueryClient } from "@tanstack/react-query";
+import {
+  createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, redirect,
+} from "@tanstack/react-router";
+import { sessionQuery } from "./api/session";
+import { Crash, Missing } from "./screens/failures";
+import { Shell } from "./screens/shell";
+import { SignIn, SignUp } from "./screens/door";
+import { Loading } from "./ui/kit";
+
+const root = createRootRouteWithContext<{ client: QueryClient }>()({ component: Outlet, notFoundComponent: Missing });
+
+const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
+/** A place inside the dashboard; nothing that leads elsewhere. */
+const inside = (value: unknown) => {
+  const path = text(value);
+  return path?.startsWith("/") && !path.startsWith("//") && !path.includes("\\") ? path : undefined;
+};
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  component: SignIn,
+  validateSearch: (search: Record<string, unknown>): { next?: string } => ({ next: inside(search.next) }),
+});
+const signUp = createRoute({ getParentRoute: () => root, path: "/sign-up", component: SignUp });
+
+const shell = createRoute({
+  getParentRoute: () => root,
+  id: "shell",
+  component: Shell,
+  beforeLoad: async ({ context, location }) => {
+    const session = await context.client.ensureQueryData(sessionQuery);
+    if (!session) throw redirect({ to: "/sign-in", search: location.pathname === "/" ? {} : { next: location.href } });
+  },
+});
+
+const under = { getParentRoute: () => shell };
+
+const overview = createRoute({
+  ...under, path: "/", component: lazyRouteComponent(() => import("./screens/overview"), "Overview"),
+});
+
+const STATUSES = ["draft", "scheduled", "running", "paused", "finished", "cancelled"] as const;
+const campaigns = createRoute({
+  ...under,
+  path: "/campaigns",
+  component: lazyRouteComponent(() => import("./screens/campaigns"), "Campaigns"),
+  validateSearch: (search: Record<string, unknown>): { status?: (typeof STATUSES)[number] } => ({
+    status: STATUSES.find((status) => status === search.status),
+  }),
+});
+const campaign = createRoute({
+  ...under, path: "/campaigns/$id", component: lazyRouteComponent(() => import("./screens/campaign"), "CampaignScreen"),
+});
+
+const leads = createRoute({
+  ...under,
+  path: "/leads",
+  component: lazyRouteComponent(() => import("./screens/leads"), "Leads"),
+  validateSearch: (search: Record<string, unknown>) => ({
+    q: text(search.q), status: text(search.status), tag: text(search.tag),
+    list_id: text(search.list_id), segment_id: text(search.segment_id),
+  }) as { q?: string; status?: string; tag?: string; list_id?: string; segment_id?: string },
+});
+const importing = createRoute({
+  ...under,
+  path: "/leads/import",
+  component: lazyRouteComponent(() => import("./screens/import"), "ImportWizard"),
+  validateSearch: (search: Record<string, unknown>): { list_id?: string; run?: string } => ({
+    list_id: text(search.list_id), run: text(search.run),
+  }),
+});
+const lead = createRoute({
+  ...under, path: "/leads/$id", component: lazyRouteComponent(() => import("./screens/lead"), "LeadScreen"),
+});
+const lists = createRoute({
+  ...under, path: "/lists", component: lazyRouteComponent(() => import("./screens/lists"), "Lists"),
+});
+const list = createRoute({
+  ...under, path: "/lists/$id", component: lazyRouteComponent(() => import("./screens/lists"), "ListScreen"),
+});
+
+const tree = root.addChildren([
+  signIn, signUp,
+  shell.addChildren([overview, campaigns, campaign, leads, importing, lead, lists, list]),
+]);
+
+export function makeRouter(client: QueryClient) {
+  return createRouter({
+    routeTree: tree,
+    context: { client },
+    defaultPreload: "intent",
+    defaultPendingComponent: Loading,
+    defaultErrorComponent: Crash,
+    defaultNotFoundComponent: Missing,
+    scrollRestoration: true,
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}

@@ -1,0 +1,110 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
+import { useEffect, useState, type FormEvent, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { isProblem } from "../api/problem";
+import { signIn, signUp } from "../api/session";
+import { Button, ErrorNote, TextField } from "../ui/kit";
+import { Brand } from "../ui/brand";
+
+function Door({ title, children }: { title: string; children: ReactNode }) {
+  useEffect(() => {
+    document.title = `${title} · Clarion`;
+  }, [title]);
+  return (
+    <main className="door" style={{ maxInlineSize: "none" }}>
+      <div className="card stack wide">
+        <Brand />
+        <h1>{title}</h1>
+        {children}
+      </div>
+    </main>
+  );
+}
+
+/** What a form of fields by name holds. */
+export function values(event: FormEvent<HTMLFormElement>): Record<string, string> {
+  event.preventDefault();
+  return Object.fromEntries([...new FormData(event.currentTarget)].map(([name, value]) => [name, String(value)]));
+}
+
+/** The form alone; it also stands over a page whose session ended. */
+export function SignInForm({ email, onDone }: { email?: string; onDone: () => void }) {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const [error, setError] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  const wrong = isProblem(error) && error.status === 401;
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    const given = values(event);
+    setBusy(true);
+    setError(undefined);
+    try {
+      await signIn(client, given.email ?? "", given.password ?? "");
+      onDone();
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+  return (
+    <form className="stack" onSubmit={submit}>
+      {wrong ? <div className="note error" role="alert">{t("door.wrong")}</div> : <ErrorNote error={error} />}
+      <TextField label={t("door.email")} name="email" type="email" autoComplete="username" required
+        defaultValue={email} readOnly={email !== undefined} autoFocus={email === undefined} />
+      <TextField label={t("door.password")} name="password" type="password" autoComplete="current-password" required
+        autoFocus={email !== undefined} />
+      <Button kind="primary" type="submit" busy={busy}>{t("door.signIn")}</Button>
+    </form>
+  );
+}
+
+export function SignIn() {
+  const { t } = useTranslation();
+  const { next } = useSearch({ from: "/sign-in" });
+  const router = useRouter();
+  return (
+    <Door title={t("door.signInTitle")}>
+      <SignInForm onDone={() => router.history.push(next ?? "/")} />
+      <p className="small">{t("door.new")} <Link to="/sign-up">{t("door.signUp")}</Link></p>
+    </Door>
+  );
+}
+
+export function SignUp() {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const [error, setError] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  const problem = isProblem(error) ? error : undefined;
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    const { name = "", workspace = "", email = "", password = "" } = values(event);
+    setBusy(true);
+    setError(undefined);
+    try {
+      await signUp(client, { name, workspace, email, password });
+      await navigate({ to: "/" });
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+  return (
+    <Door title={t("door.signUpTitle")}>
+      <form className="stack" onSubmit={submit}>
+        {problem?.fields.length ? null : <ErrorNote error={error} />}
+        <TextField label={t("door.name")} name="name" autoComplete="name" required maxLength={200} autoFocus
+          error={problem?.field("/name")} />
+        <TextField label={t("door.workspace")} name="workspace" autoComplete="organization" maxLength={200}
+          hint={t("door.workspaceHint")} error={problem?.field("/workspace/name")} />
+        <TextField label={t("door.email")} name="email" type="email" autoComplete="username" required
+          error={problem?.field("/email")} />
+        <TextField label={t("door.password")} name="password" type="password" autoComplete="new-password" required
+          minLength={8} hint={t("door.passwordHint")} error={problem?.field("/password")} />
+        <Button kind="primary" type="submit" busy={busy}>{t("door.create")}</Button>
+      </form>
+      <p className="small">{t("door.known")} <Link to="/sign-in">{t("door.signIn")}</Link></p>
+    </Door>
+  );
+}

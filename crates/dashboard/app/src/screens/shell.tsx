@@ -1,0 +1,127 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { useEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { onExpired } from "../api/client";
+import { sessionQuery, signOut, type Session } from "../api/session";
+import { LANGUAGES, setLanguage } from "../i18n";
+import { applyTheme, storedTheme, type Theme } from "../lib/theme";
+import { Brand } from "../ui/brand";
+import { Button, Dialog, useSay, useToast } from "../ui/kit";
+import { SignInForm } from "./door";
+
+const GROUPS = [
+  ["", [["/", "overview"]]],
+  ["send", [["/campaigns", "campaigns"]]],
+  ["people", [["/leads", "leads"], ["/lists", "lists"]]],
+] as const;
+
+export function Shell() {
+  const { t } = useTranslation();
+  const [open, setOpen] = useState(false);
+  const { pathname } = useLocation();
+  const main = useRef<HTMLElement>(null);
+  const first = useRef(true);
+  // A new screen begins at its top, for eyes and for screen readers.
+  useEffect(() => {
+    setOpen(false);
+    if (first.current) first.current = false;
+    else main.current?.focus({ preventScroll: true });
+  }, [pathname]);
+  return (
+    <div className="shell">
+      <a className="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>{t("shell.skip")}</a>
+      <div className="topbar">
+        <Link to="/" className="brand"><Brand /></Link>
+        <Button small aria-expanded={open} aria-controls="side" onClick={() => setOpen(!open)}>{t("shell.menu")}</Button>
+      </div>
+      <div id="side" className={open ? "side open" : "side"} onKeyDown={(event) => event.key === "Escape" && setOpen(false)}>
+        <Link to="/" className="brand"><Brand /></Link>
+        <nav aria-label={t("shell.nav")}>
+          {GROUPS.map(([group, links]) => (
+            <div key={group}>
+              {group && <div className="group">{t(`shell.groups.${group}`)}</div>}
+              <ul className="plain">
+                {links.map(([to, name]) => (
+                  <li key={to}>
+                    <Link to={to} activeOptions={{ exact: to === "/" }} activeProps={{ className: "active" }}>{t(`shell.${name}`)}</Link>
+                  </li>
+                ))}
+              </ul>
+            </div>
+          ))}
+        </nav>
+        <Me />
+      </div>
+      <main id="main" tabIndex={-1} ref={main}><Outlet /></main>
+      <Expired />
+    </div>
+  );
+}
+
+function Me() {
+  const { t, i18n } = useTranslation();
+  const { data: session } = useQuery(sessionQuery);
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const toast = useToast();
+  const say = useSay();
+  const [theme, setTheme] = useState<Theme>(storedTheme);
+  const leave = async () => {
+    try {
+      await signOut(client);
+      await navigate({ to: "/sign-in" });
+    } catch (error) {
+      toast(say(error));
+    }
+  };
+  return (
+    <div className="foot">
+      <div className="small">
+        <div className="truncate"><strong>{session?.workspace.name}</strong></div>
+        <div className="truncate muted">{session?.user.email}</div>
+      </div>
+      <div className="row keep">
+        <select className="input" aria-label={t("shell.theme")} value={theme} onChange={(event) => {
+          const chosen = event.target.value as Theme;
+          setTheme(chosen);
+          applyTheme(chosen);
+        }}>
+          <option value="system">{t("shell.themes.system")}</option>
+          <option value="light">{t("shell.themes.light")}</option>
+          <option value="dark">{t("shell.themes.dark")}</option>
+        </select>
+        <select className="input" aria-label={t("shell.language")} value={i18n.resolvedLanguage}
+          onChange={(event) => void setLanguage(event.target.value)}>
+          {LANGUAGES.map(([code, name]) => <option key={code} value={code}>{name}</option>)}
+        </select>
+      </div>
+      <Button small onClick={leave}>{t("shell.signOut")}</Button>
+    </div>
+  );
+}
+
+/** A session that ended does not lose the page: signing in goes on where one was. */
+function Expired() {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const [who, setWho] = useState<Session["user"] | null>(null);
+  useEffect(() => onExpired(() => {
+    const before = client.getQueryData<Session | null>(sessionQuery.queryKey);
+    void client.fetchQuery({ ...sessionQuery, staleTime: 0 }).then((now) => {
+      // A new session in another tab is as good.
+      if (now) return client.invalidateQueries();
+      if (before) setWho(before.user);
+      return undefined;
+    }, () => undefined);
+  }), [client]);
+  if (!who) return null;
+  return (
+    <Dialog title={t("shell.expired")} onClose={() => undefined}>
+      <p>{t("shell.expiredText")}</p>
+      <SignInForm email={who.email} onDone={() => { setWho(null); void client.invalidateQueries(); }} />
+      <button type="button" className="linklike small" onClick={() => void navigate({ to: "/sign-in" })}>{t("shell.somebodyElse")}</button>
+    </Dialog>
+  );
+}

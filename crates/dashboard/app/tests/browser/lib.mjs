@@ -1,0 +1,73 @@
+// A real Chromium, and what every test of a screen watches for.
+import { chromium } from "playwright-core";
+
+export const url = process.argv[2] ?? process.env.CLARION_URL ?? "http://127.0.0.1:8080";
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/** Runs `story` in a browser of its own, and fails if the page complained about anything. */
+export async function browse(story, options = {}) {
+  const browser = await chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--disable-background-networking"],
+  });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB", ...options });
+  // A busy machine is slow, and that is no failure.
+  context.setDefaultTimeout(60_000);
+  const page = await context.newPage();
+  const complaints = watch(page);
+  try {
+    await story(page, { context, complaints });
+    if (complaints.length > 0) throw new Error(`the browser complained:\n${complaints.join("\n")}`);
+  } catch (error) {
+    console.error(`at ${page.url()}\n${await page.locator("main, dialog").allInnerTexts().catch(() => "")}`);
+    console.error(complaints.join("\n"));
+    if (process.env.SCREENSHOT_ON_FAILURE) await page.screenshot({ path: process.env.SCREENSHOT_ON_FAILURE });
+    throw error;
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Console errors, uncaught ones, and answers that say that we are broken. */
+export function watch(page) {
+  const complaints = [];
+  page.on("pageerror", (error) => complaints.push(`uncaught: ${error.stack ?? error}`));
+  page.on("console", (message) => {
+    const { url: where } = message.location();
+    // A browser itself logs each answer of 400 and more; which of them are right, stories say.
+    const answered = message.text().startsWith("Failed to load resource") && where.includes("/api/v1/");
+    if (message.type() === "error" && !answered) complaints.push(`console: ${message.text()} (${where})`);
+  });
+  page.on("response", (response) => {
+    if (response.status() >= 500) complaints.push(`${response.status()} ${response.request().method()} ${response.url()}`);
+  });
+  return complaints;
+}
+
+export function expect(what, seen, wanted) {
+  if (JSON.stringify(seen) !== JSON.stringify(wanted)) {
+    throw new Error(`${what}: expected ${JSON.stringify(wanted)}, saw ${JSON.stringify(seen)}`);
+  }
+}
+
+/** A figure as it is shown, as a number. */
+export const number = (text) => Number(text.replace(/[^0-9]/g, ""));
+
+export async function signUp(page, { name = "Ada Lovelace", email = `ada-${Date.now()}@example.com`, workspace = "Analytical Engines" } = {}) {
+  await page.goto(`${url}/sign-up`);
+  await page.getByLabel("Your name").fill(name);
+  await page.getByLabel("Workspace").fill(workspace);
+  await page.getByLabel("Email").fill(email);
+  await page.getByLabel("Password").fill("correct horse battery");
+  await page.getByRole("button", { name: "Create workspace" }).click();
+  await page.getByRole("heading", { name: `Hello, ${name.split(" ")[0]}` }).waitFor();
+  return { email, password: "correct horse battery" };
+}
+
+export async function until(what, holds) {
+  const deadline = Date.now() + 120_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`it never came about: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
