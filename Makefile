@@ -7,7 +7,7 @@ CLARION := $(TARGET)/release/clarion
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test demo bench bench-send chaos migrate lint fmt clean-data build packages
+.PHONY: help up test demo bench bench-send chaos migrate lint fmt clean-data screenshots build packages dashboard
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -15,8 +15,9 @@ help: ## Show this list
 up: build ## Build and run the whole platform; Ctrl-C stops it
 	@exec $(CLARION) up $(ARGS)
 
-test: lint ## Lint, then run every test on real Postgres and Redis
+test: lint ## Lint, then run every test on real Postgres, Redis and Chromium
 	@deploy/setup/packages.sh test
+	@deploy/setup/dashboard.sh check
 	cargo test --locked --workspace --no-fail-fast $(ARGS)
 
 demo: build ## Import, send, track and report a campaign of 10,000 leads
@@ -47,8 +48,11 @@ fmt: ## Format the code
 clean-data: ## Delete the data of `make up`
 	@deploy/setup/clean-data.sh
 
-build: packages
+build: packages dashboard
 	cargo build --locked --release -p clarion
+
+dashboard: packages
+	@deploy/setup/dashboard.sh
 
 packages:
 	@deploy/setup/packages.sh

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs the system packages that Clarion is built and run with, if any is missing.
 #
-#   packages.sh           what `make up` needs
+#   packages.sh           what `make up` needs; Node.js too, where the system offers one that is new
+#                         enough to build the dashboard
 #   packages.sh test      also smtp-sink, which tests send to, dkimpy and spamassassin, which read
-#                         our mails, and Python's venv, for what verifies our webhooks
+#                         our mails, Python's venv, for what verifies our webhooks, and Chromium
 #   packages.sh bench     also nginx, which the gateway is measured against, and wrk, which does it
 #
 # Nothing that it installs is started, now or at the next boot: Clarion runs servers of its own.
@@ -42,12 +43,24 @@ has_venv() {
     python3 -c 'import ensurepip, venv' 2>/dev/null
 }
 
+# Debian may offer no Node.js that is new enough; then the dashboard is left out.
+offers_node() {
+    candidate=$(apt-cache policy nodejs 2>/dev/null | sed -n 's/^ *Candidate: \([0-9]*\).*/\1/p')
+    [ "${candidate:-0}" -ge 20 ]
+}
+
 missing_packages() {
     has_program cc || echo gcc
     has_program pkg-config || echo pkg-config
     pkg-config --exists libpq 2>/dev/null || echo libpq-dev
     has_postgres || echo postgresql
     has_program redis-server || echo redis-server
+    if offers_node; then
+        has_program node || echo nodejs
+        # Some packages of Node.js bring npm with them.
+        has_program npm || ! has_program node || echo npm
+    fi
+    case $1 in test) has_program chromium || echo chromium ;; esac
     case $1 in test | bench) has_program smtp-sink || echo postfix ;; esac
     case $1 in test) has_module dkim || echo python3-dkim; has_module nacl || echo python3-nacl ;; esac
     case $1 in test) has_venv || echo python3-venv; has_program spamassassin || echo spamassassin ;; esac
