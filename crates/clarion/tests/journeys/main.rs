@@ -3,6 +3,7 @@
 mod campaign;
 mod chaos;
 mod crashes;
+mod dashboard;
 mod outages;
 mod platform;
 mod spam;

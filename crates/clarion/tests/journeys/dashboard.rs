@@ -1,0 +1,72 @@
+//! The dashboard in a real browser, against the real binary.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::platform::Launch;
+
+/// The folder of the app.
+fn app() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboard/app")
+}
+
+/// Builds the app, unless that was done: an unoptimised binary reads its files from the disk.
+fn build() {
+    let script = app().join("../../../deploy/setup/dashboard.sh");
+    let built = Command::new(script).status().expect("the script runs");
+    assert!(built.success() && app().join("dist/index.html").is_file());
+}
+
+/// Runs one story in Chromium on a platform of its own.
+fn browse(story: &str) {
+    build();
+    let folder = tempfile::tempdir().expect("a folder");
+    let platform = Launch::in_folder(folder.path()).start();
+    let output = Command::new("node")
+        .arg(app().join(format!("tests/browser/{story}.mjs")))
+        .arg(&platform.url)
+        .output()
+        .expect("node runs");
+    assert!(
+        output.status.success(),
+        "{story}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn the_main_job_is_done_by_clicking_alone() {
+    browse("main-job");
+}
+
+/// The client is generated from this file, which `npm run check` in `codegen` compares.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_of_the_dashboard_knows_the_api_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let platform = Launch::in_folder(folder.path()).start();
+    let mut document: Value = testkit::Client::new(&platform.url, None)
+        .get("/api/v1/openapi.json")
+        .send()
+        .await
+        .assert_status(200)
+        .json();
+    let members = document.as_object_mut().expect("an object");
+    // Where it runs is another place each time.
+    members.remove("servers");
+    assert!(!members.contains_key("x-missing"));
+    let file = app().join("openapi.json");
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        let text = serde_json::to_string_pretty(&document).expect("it can be written");
+        std::fs::write(&file, text + "\n").expect("the file can be written");
+    }
+    let kept = std::fs::read_to_string(&file).expect("the file can be read");
+    let kept: Value = serde_json::from_str(&kept).expect("it is JSON");
+    assert!(
+        kept == document,
+        "{} is stale: run this test with UPDATE_OPENAPI=1, then `npm run generate` beside it",
+        file.display()
+    );
+}
