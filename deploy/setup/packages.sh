@@ -45,6 +45,7 @@ has_venv() {
 
 # Debian may offer no Node.js that is new enough; then the dashboard is left out.
 offers_node() {
+    command -v apt-cache >/dev/null 2>&1 || return 1
     candidate=$(apt-cache policy nodejs 2>/dev/null | sed -n 's/^ *Candidate: \([0-9]*\).*/\1/p')
     [ "${candidate:-0}" -ge 20 ]
 }
