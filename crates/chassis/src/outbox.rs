@@ -10,9 +10,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::WorkspaceId;
 use common::auth::Service;
 use common::events::{Envelope, Event, FeedPage, Positioned};
+use common::json::RawJson;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use crate::http::context;
@@ -50,18 +51,19 @@ pub fn push_quietly<E: Event>(
     workspace: WorkspaceId,
     event: &E,
 ) -> QueryResult<()> {
-    let data = serde_json::to_value(event)
+    let data = RawJson::new(event)
         .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
-    diesel::insert_into(outbox::table)
-        .values((
-            outbox::id.eq(Uuid::now_v7()),
-            outbox::workspace_id.eq(workspace.0),
-            outbox::kind.eq(E::KIND),
-            outbox::subject.eq(event.subject()),
-            outbox::data.eq(data),
-            outbox::traceparent.eq(context::traceparent()),
-        ))
-        .execute(conn)?;
+    fixed::<()>(
+        "INSERT INTO outbox (id, workspace_id, kind, subject, data, traceparent)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind::<SqlUuid, _>(Uuid::now_v7())
+    .bind::<SqlUuid, _>(workspace.0)
+    .bind::<Text, _>(E::KIND)
+    .bind::<Text, _>(event.subject())
+    .bind::<Jsonb, _>(data)
+    .bind::<Nullable<Text>, _>(context::traceparent())
+    .execute(conn)?;
     Ok(())
 }
 

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+/// The octet before the text of a `jsonb`.
+const JSONB_VERSION: u8 = 1;
+
 /// A JSON value as it was written: whoever hands it on does not take it apart.
 #[derive(Clone, Debug, Serialize, Deserialize, AsExpression, FromSqlRow)]
 #[serde(transparent)]
@@ -66,6 +69,14 @@ impl ToSql<Json, Pg> for RawJson {
     }
 }
 
+/// In the version that Postgres has used since it has this type.
+impl ToSql<Jsonb, Pg> for RawJson {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> diesel::serialize::Result {
+        out.write_all(&[JSONB_VERSION])?;
+        ToSql::<Json, Pg>::to_sql(self, out)
+    }
+}
+
 impl FromSql<Json, Pg> for RawJson {
     fn from_sql(value: PgValue<'_>) -> diesel::deserialize::Result<Self> {
         Ok(Self(serde_json::from_slice(value.as_bytes())?))
@@ -76,7 +87,7 @@ impl FromSql<Json, Pg> for RawJson {
 impl FromSql<Jsonb, Pg> for RawJson {
     fn from_sql(value: PgValue<'_>) -> diesel::deserialize::Result<Self> {
         match value.as_bytes() {
-            [1, text @ ..] => Ok(Self(serde_json::from_slice(text)?)),
+            [JSONB_VERSION, text @ ..] => Ok(Self(serde_json::from_slice(text)?)),
             _ => Err("an unknown version of jsonb".into()),
         }
     }

@@ -159,6 +159,11 @@ impl Program for Cluster {
         set("max_connections", &self.options.max_connections.to_string());
         set("timezone", "UTC");
         set("log_timezone", "UTC");
+        // The defaults are for machines of 2005: a campaign would push its own rows out of the
+        // cache and end in the middle of a checkpoint.
+        set("shared_buffers", "256MB");
+        set("max_wal_size", "2GB");
+        set("checkpoint_timeout", "15min");
         if !self.options.durable {
             set("fsync", "off");
             set("full_page_writes", "off");

@@ -16,9 +16,9 @@ use crate::store::moves::Held;
 #[derive(Debug, Default)]
 pub(crate) struct InHand {
     held: Mutex<HashMap<Uuid, InWork>>,
-    /// Rung when a message of a campaign left the hand.
+    /// Rung when messages of a campaign left the hand.
     pub(super) left: Notify,
-    /// Rung when one without a campaign did.
+    /// Rung when those without a campaign did.
     pub(super) left_single: Notify,
     /// Campaigns that were found stopped, and when.
     stopped: Mutex<HashMap<Uuid, Instant>>,
@@ -28,7 +28,7 @@ pub(crate) struct InHand {
 #[derive(Clone, Copy, Debug)]
 struct InWork {
     workspace_id: Uuid,
-    of_campaign: bool,
+    campaign_id: Option<Uuid>,
     lease: Uuid,
     until: DateTime<Utc>,
     /// Messages that neither were settled nor go back with the bundle.
@@ -47,6 +47,9 @@ impl InWork {
         }
     }
 }
+
+/// After so many messages of a bundle, and after its last, it is told that some left.
+const RING_EVERY: usize = 32;
 
 /// How long a campaign is taken for stopped without asking the ledger again.
 const STOPPED: Duration = Duration::from_millis(500);
@@ -75,7 +78,7 @@ impl InHand {
     pub(super) fn take(&self, bundle: &Bundle, lease: Uuid, until: DateTime<Utc>, open: usize) {
         let work = InWork {
             workspace_id: bundle.workspace_id,
-            of_campaign: bundle.campaign_id.is_some(),
+            campaign_id: bundle.campaign_id,
             lease,
             until,
             open,
@@ -109,9 +112,12 @@ impl InHand {
             held.remove(&of.bundle);
         }
         drop(held);
-        match work.of_campaign {
-            true => self.left.notify_one(),
-            false => self.left_single.notify_one(),
+        // Claims are large: whoever makes them need not look after each message.
+        if work.open.is_multiple_of(RING_EVERY) {
+            match work.campaign_id {
+                Some(_) => self.left.notify_one(),
+                None => self.left_single.notify_one(),
+            }
         }
         (work.open == 0).then(|| work.end(of.bundle, work.back))
     }
@@ -146,7 +152,7 @@ impl InHand {
         let held = self.held();
         let works = held
             .values()
-            .filter(|work| work.of_campaign == of_campaigns);
+            .filter(|work| work.campaign_id.is_some() == of_campaigns);
         works.map(|work| work.open).sum()
     }
 
@@ -158,6 +164,7 @@ impl InHand {
             .map(|(id, work)| Hold {
                 workspace_id: work.workspace_id,
                 id: *id,
+                campaign_id: work.campaign_id,
                 lease: work.lease,
                 begins: Begun::default(),
             })

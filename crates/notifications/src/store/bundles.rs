@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chassis::sql::fixed;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Int8, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use crate::schema::bundles;
@@ -109,6 +109,9 @@ pub(crate) fn insert(conn: &mut PgConnection, fresh: &[Fresh]) -> QueryResult<()
             )
         })
         .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
     diesel::insert_into(bundles::table)
         .values(rows)
         .execute(conn)?;
@@ -233,34 +236,63 @@ pub(crate) fn claim_abandoned(
 pub(crate) struct Hold {
     pub(crate) workspace_id: Uuid,
     pub(crate) id: Uuid,
+    pub(crate) campaign_id: Option<Uuid>,
     pub(crate) lease: Uuid,
     pub(crate) begins: Begun,
 }
 
-/// Writes down what begins, and keeps everybody else from these bundles until the transaction
-/// ends. Answers what was begun in those that are still held, by bundle and lease.
+/// A bundle that is still held, and locked until the transaction ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fenced {
+    pub(crate) begun: Begun,
+    /// Its campaign runs, or it has none: what was to begin has begun.
+    pub(crate) runs: bool,
+}
+
+/// Keeps everybody else from the campaigns and then from the bundles of `holds`, which come in the
+/// order of their keys, until the transaction ends, and writes down what begins. Nothing begins of
+/// a campaign that is paused or cancelled, whatever its workers hold. Answers those bundles that
+/// are still held, by bundle and lease.
 pub(crate) fn fence(
     conn: &mut PgConnection,
     holds: &[Hold],
-) -> QueryResult<HashMap<(Uuid, Uuid), Begun>> {
+) -> QueryResult<HashMap<(Uuid, Uuid), Fenced>> {
     if holds.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(Uuid, Uuid, String)> = fixed::<(SqlUuid, SqlUuid, Text)>(
-        "UPDATE bundles AS b SET begun = b.begun | s.begins::bit(256)
-         FROM unnest($1, $2, $3, $4) AS s(workspace_id, id, lease, begins)
+    // One row says which campaigns run, so all of them are locked before the first bundle is.
+    let rows: Vec<(Uuid, Uuid, String, bool)> = fixed::<(SqlUuid, SqlUuid, Text, Bool)>(
+        "WITH held AS (
+             SELECT * FROM unnest($1, $2, $3, $4, $5)
+                 AS h(workspace_id, id, campaign_id, lease, begins)
+         ), locked AS MATERIALIZED (
+             SELECT id, state FROM campaigns
+             WHERE (workspace_id, id) IN (SELECT workspace_id, campaign_id FROM held)
+             ORDER BY workspace_id, id FOR NO KEY UPDATE
+         ), running AS MATERIALIZED (
+             SELECT coalesce(array_agg(id) FILTER (WHERE state = 'running'), '{}') AS ids
+             FROM locked
+         )
+         UPDATE bundles AS b
+         SET begun = CASE WHEN s.runs THEN b.begun | s.begins::bit(256) ELSE b.begun END
+         FROM (
+             SELECT held.*, campaign_id IS NULL OR campaign_id = ANY(running.ids) AS runs
+             FROM running CROSS JOIN held
+         ) AS s
          WHERE b.workspace_id = s.workspace_id AND b.id = s.id AND b.lease = s.lease
-         RETURNING b.id, b.lease, b.begun::text",
+         RETURNING b.id, b.lease, b.begun::text, s.runs",
     )
     .bind::<Array<SqlUuid>, _>(column(holds, |hold| hold.workspace_id))
     .bind::<Array<SqlUuid>, _>(column(holds, |hold| hold.id))
+    .bind::<Array<Nullable<SqlUuid>>, _>(column(holds, |hold| hold.campaign_id))
     .bind::<Array<SqlUuid>, _>(column(holds, |hold| hold.lease))
     .bind::<Array<Text>, _>(column(holds, |hold| hold.begins.text()))
     .load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, lease, begun)| ((id, lease), Begun::parse(&begun)))
-        .collect())
+    let fenced = rows.into_iter().map(|(id, lease, begun, runs)| {
+        let begun = Begun::parse(&begun);
+        ((id, lease), Fenced { begun, runs })
+    });
+    Ok(fenced.collect())
 }
 
 fn column<R, T>(rows: &[R], pick: impl Fn(&R) -> T) -> Vec<T> {

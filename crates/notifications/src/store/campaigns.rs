@@ -1,14 +1,12 @@
 //! Campaigns as delivery sees them, with their counts.
 
-use std::collections::HashSet;
-
 use chassis::sql::fixed;
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::{AmbiguousPolicy, Outcome, Settlement};
 use common::events::CampaignSettled;
 use common::ids::{CampaignId, WorkspaceId};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bool, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Int8, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use crate::schema::campaigns;
@@ -93,26 +91,18 @@ pub(crate) fn lock(
         .optional()
 }
 
-/// Holds these campaigns, given in the order of their keys, as [`lock`] does; answers the ids of
-/// those that run.
-pub(crate) fn lock_running(
-    conn: &mut PgConnection,
-    keys: &[(Uuid, Uuid)],
-) -> QueryResult<HashSet<Uuid>> {
-    if keys.is_empty() {
-        return Ok(HashSet::new());
-    }
+/// Holds these campaigns, given in the order of their keys, as [`lock`] does.
+pub(crate) fn lock_several(conn: &mut PgConnection, keys: &[(Uuid, Uuid)]) -> QueryResult<()> {
     let (workspaces, ids): (Vec<_>, Vec<_>) = keys.iter().copied().unzip();
-    let rows: Vec<(Uuid, bool)> = fixed::<(SqlUuid, Bool)>(
-        "SELECT id, state = 'running' FROM campaigns
+    fixed::<()>(
+        "SELECT FROM campaigns
          WHERE (workspace_id, id) IN (SELECT * FROM unnest($1, $2))
          ORDER BY workspace_id, id FOR NO KEY UPDATE",
     )
     .bind::<Array<SqlUuid>, _>(workspaces)
     .bind::<Array<SqlUuid>, _>(ids)
-    .load(conn)?;
-    let running = rows.into_iter().filter(|(_, running)| *running);
-    Ok(running.map(|(id, _)| id).collect())
+    .execute(conn)
+    .map(drop)
 }
 
 /// Makes the campaign known; one that is known already stays as it is.
@@ -170,12 +160,15 @@ pub(crate) fn complete(
     campaign: &Campaign,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let row = campaigns::table.find((campaign.workspace_id.0, campaign.id.0));
-    let changed: Campaign = diesel::update(row)
+    let (workspace, id) = (campaign.workspace_id.0, campaign.id.0);
+    let changed: Campaign = diesel::update(campaigns::table.find((workspace, id)))
         .set(campaigns::complete.eq(true))
         .returning(Campaign::as_returning())
         .get_result(conn)?;
-    settle_if_done(conn, &changed, now)
+    if changed.pending == 0 && changed.settled_at.is_none() {
+        settle(conn, workspace, id, now)?;
+    }
+    Ok(())
 }
 
 /// Those with messages to send or to skip, in the order of their ids.
@@ -219,41 +212,50 @@ pub(crate) fn count(
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     let [pending, accepted, rejected, suppressed, skipped, ambiguous] = tally.0;
-    let changed: Campaign = diesel::update(campaigns::table.find((workspace, id)))
-        .set((
-            campaigns::pending.eq(campaigns::pending + pending),
-            campaigns::accepted.eq(campaigns::accepted + accepted),
-            campaigns::rejected.eq(campaigns::rejected + rejected),
-            campaigns::suppressed.eq(campaigns::suppressed + suppressed),
-            campaigns::skipped.eq(campaigns::skipped + skipped),
-            campaigns::ambiguous.eq(campaigns::ambiguous + ambiguous),
-        ))
-        .returning(Campaign::as_returning())
-        .get_result(conn)?;
-    if changed.pending > 0 && changed.settled_at.is_some() {
-        diesel::update(campaigns::table.find((workspace, id)))
-            .set(campaigns::settled_at.eq(None::<DateTime<Utc>>))
-            .execute(conn)?;
+    let (complete, pending, settled): Standing = fixed::<(Bool, Int8, Bool)>(
+        "UPDATE campaigns SET
+             pending = pending + $3,
+             accepted = accepted + $4,
+             rejected = rejected + $5,
+             suppressed = suppressed + $6,
+             skipped = skipped + $7,
+             ambiguous = ambiguous + $8,
+             settled_at = CASE WHEN pending + $3 = 0 THEN settled_at END
+         WHERE workspace_id = $1 AND id = $2
+         RETURNING complete, pending, settled_at IS NOT NULL",
+    )
+    .bind::<SqlUuid, _>(workspace)
+    .bind::<SqlUuid, _>(id)
+    .bind::<Int8, _>(pending)
+    .bind::<Int8, _>(accepted)
+    .bind::<Int8, _>(rejected)
+    .bind::<Int8, _>(suppressed)
+    .bind::<Int8, _>(skipped)
+    .bind::<Int8, _>(ambiguous)
+    .get_result(conn)?;
+    if complete && pending == 0 && !settled {
+        settle(conn, workspace, id, now)?;
     }
-    settle_if_done(conn, &changed, now)
+    Ok(())
 }
 
-fn settle_if_done(
+/// Whether everybody was handed over, how many wait, and whether it is settled.
+type Standing = (bool, i64, bool);
+
+/// Nobody is left to wait for.
+pub(crate) fn settle(
     conn: &mut PgConnection,
-    campaign: &Campaign,
+    workspace: Uuid,
+    id: Uuid,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    if !campaign.complete || campaign.pending > 0 || campaign.settled_at.is_some() {
-        return Ok(());
-    }
-    let row = campaigns::table.find((campaign.workspace_id.0, campaign.id.0));
-    diesel::update(row)
+    diesel::update(campaigns::table.find((workspace, id)))
         .set(campaigns::settled_at.eq(now))
         .execute(conn)?;
     let event = CampaignSettled {
-        campaign_id: campaign.id,
+        campaign_id: id.into(),
     };
-    chassis::outbox::push(conn, campaign.workspace_id, &event)
+    chassis::outbox::push(conn, workspace.into(), &event)
 }
 
 #[cfg(test)]

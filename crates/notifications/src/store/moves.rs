@@ -1,11 +1,10 @@
 //! The moves of held messages: every write of a worker, fenced by its lease, and what follows from
 //! it (counts, events), in one transaction for as many messages as there are.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chassis::sql::fixed;
 use chrono::{DateTime, Utc};
-use common::dto::dispatch::Outcome;
 use common::events::{AddressBounced, MessagesSettled, SettledMessage};
 use common::ids::{CampaignId, WorkspaceId};
 use diesel::prelude::*;
@@ -13,7 +12,7 @@ use diesel::sql_types::{Array, Bool, Int2, Int4, Nullable, Text, Timestamptz, Uu
 use uuid::Uuid;
 
 use super::bundles::{self, Begun, Bundle, End, Fresh, Hold, Lease};
-use super::campaigns::{self, Tally};
+use super::campaigns;
 use super::claims::Claimed;
 use crate::domain::state::State;
 
@@ -101,20 +100,17 @@ pub(crate) fn apply(
     if moves.is_empty() {
         return Ok(HashSet::new());
     }
-    let running = lock_campaigns(conn, moves)?;
-    // A campaign that is paused or cancelled begins nothing, whatever its workers hold.
-    let may_begin = |of: &Held| of.campaign_id.is_none_or(|id| running.contains(&id));
-    let begun = bundles::fence(conn, &holds(moves, may_begin))?;
+    let fenced = bundles::fence(conn, &holds(moves))?;
     let mut moved = HashSet::with_capacity(moves.len());
     let mut steps = Vec::with_capacity(moves.len());
     for step in moves {
-        let Some(begun) = begun.get(&(step.of.bundle, step.of.lease)) else {
+        let Some(fenced) = fenced.get(&(step.of.bundle, step.of.lease)) else {
             continue;
         };
         match step.to {
-            State::Sending if may_begin(&step.of) => drop(moved.insert(step.of.id)),
+            State::Sending if fenced.runs => drop(moved.insert(step.of.id)),
             State::Sending => {}
-            _ if allowed(step, begun) => steps.push(step),
+            _ if allowed(step, &fenced.begun) => steps.push(step),
             to => {
                 tracing::error!(message.id = %step.of.id, to = to.as_str(), "a move that is not in the table was refused");
             }
@@ -133,27 +129,19 @@ fn allowed(step: &Move, begun: &Begun) -> bool {
     from.may_become(step.to)
 }
 
-/// Locks the campaigns whose counts or whose word matter; answers those that run.
-fn lock_campaigns(conn: &mut PgConnection, moves: &[Move]) -> QueryResult<HashSet<Uuid>> {
-    let keys: std::collections::BTreeSet<_> = moves
-        .iter()
-        .filter_map(|step| Some((step.of.workspace_id, step.of.campaign_id?)))
-        .collect();
-    campaigns::lock_running(conn, &keys.into_iter().collect::<Vec<_>>())
-}
-
 /// The bundles of `moves` with what begins in each, in one order.
-fn holds(moves: &[Move], may_begin: impl Fn(&Held) -> bool) -> Vec<Hold> {
+fn holds(moves: &[Move]) -> Vec<Hold> {
     let mut holds = BTreeMap::<(Uuid, Uuid), Hold>::new();
     for step in moves {
         let of = &step.of;
         let hold = holds.entry((of.bundle, of.lease)).or_insert(Hold {
             workspace_id: of.workspace_id,
             id: of.bundle,
+            campaign_id: of.campaign_id,
             lease: of.lease,
             begins: Begun::default(),
         });
-        if step.to == State::Sending && may_begin(of) {
+        if step.to == State::Sending {
             hold.begins.set(of.place);
         }
     }
@@ -172,17 +160,24 @@ pub(crate) fn write(
     }
     let mut later = Later::default();
     let bundle_ids: Vec<_> = steps.iter().map(|step| later.bundle_of(step)).collect();
-    let moved: HashSet<Uuid> = update(conn, steps, bundle_ids, now)?.into_iter().collect();
+    let updated: HashMap<Uuid, bool> = update(conn, steps, bundle_ids, now)?.into_iter().collect();
     let done: Vec<&Move> = steps
         .iter()
         .copied()
-        .filter(|step| moved.contains(&step.of.id))
+        .filter(|step| updated.contains_key(&step.of.id))
         .collect();
+    let is_over = |step: &&&Move| updated.get(&step.of.id) == Some(&true);
+    let over: BTreeSet<(Uuid, Uuid)> = done
+        .iter()
+        .filter(is_over)
+        .filter_map(|step| Some((step.of.workspace_id, step.of.campaign_id?)))
+        .collect();
+    let moved: HashSet<Uuid> = updated.into_keys().collect();
     bundles::insert(conn, &later.with(&moved))?;
     tell_settled(conn, &done, now)?;
     tell_bounced(conn, &done)?;
-    for ((workspace, campaign), tally) in tallies(&done) {
-        campaigns::count(conn, workspace, campaign, tally, now)?;
+    for (workspace, campaign) in over {
+        campaigns::settle(conn, workspace, campaign, now)?;
     }
     Ok(moved)
 }
@@ -251,18 +246,6 @@ impl Later {
     }
 }
 
-/// In the order of their keys, so that two transactions never wait for each other.
-fn tallies(done: &[&Move]) -> BTreeMap<(Uuid, Uuid), Tally> {
-    let mut tallies = BTreeMap::<_, Tally>::new();
-    for step in done.iter().filter(|step| step.to.is_settled()) {
-        if let Some(campaign) = step.of.campaign_id {
-            let tally = tallies.entry((step.of.workspace_id, campaign)).or_default();
-            tally.moved(Outcome::Pending, step.to.outcome());
-        }
-    }
-    tallies
-}
-
 fn tell_settled(conn: &mut PgConnection, done: &[&Move], now: DateTime<Utc>) -> QueryResult<()> {
     let mut batches = BTreeMap::<(Uuid, Option<Uuid>), Vec<SettledMessage>>::new();
     for step in done.iter().filter(|step| step.to.is_settled()) {
@@ -317,35 +300,62 @@ fn tell_bounced(conn: &mut PgConnection, done: &[&Move]) -> QueryResult<()> {
     Ok(())
 }
 
-/// One `UPDATE` for all moves; `to` are the bundles of those that are put off. Answers the ids of
-/// those that were still waiting.
+/// One statement for all moves and the counts of their campaigns; `to` are the bundles of those
+/// that are put off. Answers the ids of those that were still waiting, each with whether its
+/// campaign has nobody left to wait for.
 fn update(
     conn: &mut PgConnection,
     steps: &[&Move],
     to: Vec<Option<Uuid>>,
     now: DateTime<Utc>,
-) -> QueryResult<Vec<Uuid>> {
+) -> QueryResult<Vec<(Uuid, bool)>> {
     fn column<'m, T>(steps: &[&'m Move], pick: impl Fn(&'m Move) -> T) -> Vec<T> {
         steps.iter().map(|step| pick(step)).collect()
     }
-    fixed::<SqlUuid>(
-        "UPDATE messages AS m SET
-             state = s.state,
-             bundle_id = s.to_bundle,
-             next_attempt_at = s.due_at,
-             attempts = m.attempts + s.counted,
-             reply_code = coalesce(s.reply_code, m.reply_code),
-             reply = coalesce(s.reply, m.reply),
-             reason = s.reason,
-             exception = CASE WHEN s.state IN ('rejected', 'ambiguous') THEN s.state END,
-             settled_at = CASE WHEN s.state <> 'pending' THEN $12 END,
-             variables = CASE WHEN s.keep THEN m.variables END
-         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-             AS s(workspace_id, id, from_bundle, to_bundle, state, due_at, counted, reply_code,
-                  reply, reason, keep)
-         WHERE m.workspace_id = s.workspace_id AND m.id = s.id
-           AND m.bundle_id = s.from_bundle AND m.state = 'pending'
-         RETURNING m.id",
+    fixed::<(SqlUuid, Bool)>(
+        "WITH moved AS (
+             UPDATE messages AS m SET
+                 state = s.state,
+                 bundle_id = s.to_bundle,
+                 next_attempt_at = s.due_at,
+                 attempts = m.attempts + s.counted,
+                 reply_code = coalesce(s.reply_code, m.reply_code),
+                 reply = coalesce(s.reply, m.reply),
+                 reason = s.reason,
+                 exception = CASE WHEN s.state IN ('rejected', 'ambiguous') THEN s.state END,
+                 settled_at = CASE WHEN s.state <> 'pending' THEN $12 END,
+                 variables = CASE WHEN s.keep THEN m.variables END
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                 AS s(workspace_id, id, from_bundle, to_bundle, state, due_at, counted, reply_code,
+                      reply, reason, keep)
+             WHERE m.workspace_id = s.workspace_id AND m.id = s.id
+               AND m.bundle_id = s.from_bundle AND m.state = 'pending'
+             RETURNING m.workspace_id, m.campaign_id, m.id, m.state
+         ), tallies AS (
+             SELECT workspace_id, campaign_id, count(*) AS settled,
+                    count(*) FILTER (WHERE state = 'accepted') AS accepted,
+                    count(*) FILTER (WHERE state = 'rejected') AS rejected,
+                    count(*) FILTER (WHERE state = 'suppressed') AS suppressed,
+                    count(*) FILTER (WHERE state = 'skipped') AS skipped,
+                    count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous
+             FROM moved WHERE state <> 'pending' AND campaign_id IS NOT NULL
+             GROUP BY workspace_id, campaign_id
+         ), counted AS (
+             UPDATE campaigns AS c SET
+                 pending = c.pending - t.settled,
+                 accepted = c.accepted + t.accepted,
+                 rejected = c.rejected + t.rejected,
+                 suppressed = c.suppressed + t.suppressed,
+                 skipped = c.skipped + t.skipped,
+                 ambiguous = c.ambiguous + t.ambiguous
+             FROM tallies AS t
+             WHERE c.workspace_id = t.workspace_id AND c.id = t.campaign_id
+             RETURNING c.workspace_id, c.id,
+                       c.complete AND c.pending = 0 AND c.settled_at IS NULL AS is_over
+         )
+         SELECT m.id, coalesce(c.is_over, false)
+         FROM moved AS m
+         LEFT JOIN counted AS c ON c.workspace_id = m.workspace_id AND c.id = m.campaign_id",
     )
     .bind::<Array<SqlUuid>, _>(column(steps, |step| step.of.workspace_id))
     .bind::<Array<SqlUuid>, _>(column(steps, |step| step.of.id))

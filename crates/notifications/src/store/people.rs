@@ -151,7 +151,7 @@ fn skip_waiting(
     let (campaigns, bundles): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let keys: BTreeSet<_> = campaigns.into_iter().flatten().collect();
     let keys: Vec<_> = keys.into_iter().map(|id| (workspace.0, id)).collect();
-    campaigns::lock_running(conn, &keys)?;
+    campaigns::lock_several(conn, &keys)?;
     let bundles: Vec<_> = bundles.into_iter().flatten().collect();
     let free = bundles::lock_free(conn, workspace.0, &bundles)?;
     let mut skipped: Vec<Option<Uuid>> =

@@ -1,0 +1,2 @@
+-- Ids hold nothing that compression could find.
+ALTER TABLE bundles ALTER COLUMN members SET STORAGE EXTERNAL;
