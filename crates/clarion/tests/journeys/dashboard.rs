@@ -42,6 +42,16 @@ fn the_main_job_is_done_by_clicking_alone() {
     browse("main-job");
 }
 
+#[test]
+fn nothing_that_was_typed_is_lost() {
+    browse("drafts");
+}
+
+#[test]
+fn every_screen_stands_hostile_data_both_themes_and_a_phone() {
+    browse("screens");
+}
+
 /// The client is generated from this file, which `npm run check` in `codegen` compares.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_of_the_dashboard_knows_the_api_as_it_is() {

@@ -6,6 +6,7 @@ import { sessionQuery } from "./api/session";
 import { Crash, Missing } from "./screens/failures";
 import { Shell } from "./screens/shell";
 import { SignIn, SignUp } from "./screens/door";
+import { OUTCOMES } from "./lib/settlement";
 import { Loading } from "./ui/kit";
 
 const root = createRootRouteWithContext<{ client: QueryClient }>()({ component: Outlet, notFoundComponent: Missing });
@@ -80,10 +81,51 @@ const lists = createRoute({
 const list = createRoute({
   ...under, path: "/lists/$id", component: lazyRouteComponent(() => import("./screens/lists"), "ListScreen"),
 });
+const segments = createRoute({
+  ...under, path: "/segments", component: lazyRouteComponent(() => import("./screens/segments"), "Segments"),
+});
+const segment = createRoute({
+  ...under, path: "/segments/$id", component: lazyRouteComponent(() => import("./screens/segments"), "SegmentScreen"),
+});
+const suppressions = createRoute({
+  ...under, path: "/suppressions", component: lazyRouteComponent(() => import("./screens/suppressions"), "Suppressions"),
+});
+const analytics = createRoute({
+  ...under, path: "/analytics", component: lazyRouteComponent(() => import("./screens/analytics"), "Analytics"),
+});
+const deliveries = createRoute({
+  ...under,
+  path: "/deliveries",
+  component: lazyRouteComponent(() => import("./screens/deliveries"), "Deliveries"),
+  validateSearch: (search: Record<string, unknown>): { campaign_id?: string; lead_id?: string; outcome?: (typeof OUTCOMES)[number] } => ({
+    campaign_id: text(search.campaign_id), lead_id: text(search.lead_id), outcome: OUTCOMES.find((outcome) => outcome === search.outcome),
+  }),
+});
+
+const settings = createRoute({
+  ...under, path: "/settings", component: lazyRouteComponent(() => import("./screens/settings/frame"), "Settings"),
+});
+const inSettings = { getParentRoute: () => settings };
+const people = () => import("./screens/settings/people");
+const sending = () => import("./screens/settings/sending");
+const account = createRoute({ ...inSettings, path: "/", component: lazyRouteComponent(people, "Account") });
+const workspace = createRoute({ ...inSettings, path: "/workspace", component: lazyRouteComponent(people, "Workspace") });
+const users = createRoute({ ...inSettings, path: "/people", component: lazyRouteComponent(people, "People") });
+const domains = createRoute({ ...inSettings, path: "/domains", component: lazyRouteComponent(sending, "Domains") });
+const senders = createRoute({ ...inSettings, path: "/senders", component: lazyRouteComponent(sending, "Senders") });
+const webhooks = createRoute({
+  ...inSettings, path: "/webhooks", component: lazyRouteComponent(() => import("./screens/settings/webhooks"), "Webhooks"),
+});
+const keys = createRoute({
+  ...inSettings, path: "/keys", component: lazyRouteComponent(() => import("./screens/settings/keys"), "Keys"),
+});
 
 const tree = root.addChildren([
   signIn, signUp,
-  shell.addChildren([overview, campaigns, campaign, leads, importing, lead, lists, list]),
+  shell.addChildren([
+    overview, campaigns, campaign, leads, importing, lead, lists, list, segments, segment, suppressions, analytics, deliveries,
+    settings.addChildren([account, workspace, users, domains, senders, webhooks, keys]),
+  ]),
 ]);
 
 export function makeRouter(client: QueryClient) {

@@ -21,7 +21,7 @@ export function given<T extends object>(filter: T): Partial<T> {
 }
 
 const next = (page: { next_cursor?: string | null }) => page.next_cursor ?? undefined;
-const start: string | undefined = undefined;
+const start = undefined as string | undefined;
 
 export const campaignsQuery = (status?: CampaignStatus) =>
   infiniteQueryOptions({

@@ -2,7 +2,7 @@ import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { campaignsQuery, leadsQuery, listsQuery, overviewQuery, settlementQuery, timeseriesQuery, type Campaign } from "../api/queries";
+import { campaignsQuery, domainsQuery, leadsQuery, listsQuery, overviewQuery, settlementQuery, timeseriesQuery, type Campaign } from "../api/queries";
 import { sessionQuery } from "../api/session";
 import { count, money } from "../lib/format";
 import { lastDays } from "../lib/period";
@@ -117,10 +117,12 @@ function FirstSteps({ started, campaigns }: { started: boolean; campaigns: Campa
   const wanted = started && !done;
   const lists = useQuery({ ...listsQuery, enabled: wanted });
   const leads = useInfiniteQuery({ ...leadsQuery({}), enabled: wanted });
+  const domains = useQuery({ ...domainsQuery, enabled: wanted, retry: false });
   if (!wanted) return null;
   const steps = [
     { key: "list", to: "/lists", done: (lists.data?.length ?? 0) > 0 },
     { key: "leads", to: "/leads/import", done: (leads.data?.pages[0]?.items.length ?? 0) > 0 },
+    { key: "domain", to: "/settings/domains", done: domains.data?.some((domain) => domain.authenticated) ?? false },
     { key: "campaign", to: "/campaigns", done: campaigns.length > 0 },
     { key: "start", to: "/campaigns", done: false },
   ] as const;

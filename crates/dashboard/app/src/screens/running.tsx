@@ -86,7 +86,9 @@ export function Running({ campaign }: { campaign: Campaign }) {
               )}
             </div>
             <Ready of={settlement}>
-              {(of) => <SettlementFigures of={of} />}
+              {(of) => <SettlementFigures of={of} link={(outcome, text) => (
+                <Link to="/deliveries" search={{ campaign_id: id, outcome }}>{text}</Link>
+              )} />}
             </Ready>
             {limits.map((limit) => <p key={limit.detail} className="small muted">{limit.detail}</p>)}
           </section>

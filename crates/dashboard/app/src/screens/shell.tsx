@@ -13,7 +13,9 @@ import { SignInForm } from "./door";
 const GROUPS = [
   ["", [["/", "overview"]]],
   ["send", [["/campaigns", "campaigns"]]],
-  ["people", [["/leads", "leads"], ["/lists", "lists"]]],
+  ["people", [["/leads", "leads"], ["/lists", "lists"], ["/segments", "segments"], ["/suppressions", "suppressions"]]],
+  ["know", [["/analytics", "analytics"], ["/deliveries", "deliveries"]]],
+  ["run", [["/settings", "settings"]]],
 ] as const;
 
 export function Shell() {

@@ -16,7 +16,7 @@ export function SettlementBar({ of, slim }: { of: Settlement; slim?: boolean }) 
   );
 }
 
-export function SettlementFigures({ of, link }: { of: Settlement; link?: (outcome: string, text: string) => React.ReactNode }) {
+export function SettlementFigures({ of, link }: { of: Settlement; link?: (outcome: (typeof OUTCOMES)[number], text: string) => React.ReactNode }) {
   const { t } = useTranslation();
   const sum = OUTCOMES.reduce((total, name) => total + of[name], 0);
   return (

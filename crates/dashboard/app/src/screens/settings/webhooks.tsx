@@ -1,0 +1,159 @@
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState, type FormEvent } from "react";
+import { useTranslation } from "react-i18next";
+import { api, ask, type Schemas } from "../../api/client";
+import { isProblem } from "../../api/problem";
+import { given } from "../../api/queries";
+import { Ago, Badge, Button, Confirm, Copy, Dialog, Empty, ErrorNote, Ready, SelectField, TextField, useToast } from "../../ui/kit";
+import { values } from "../door";
+
+type Webhook = Schemas["notifications.Webhook"];
+const STATES = ["pending", "delivered", "failed"] as const;
+const TONES = { pending: "info", delivered: "good", failed: "bad" } as const;
+const start = undefined as string | undefined;
+
+const webhooksQuery = {
+  queryKey: ["webhooks"],
+  queryFn: async ({ signal }: { signal: AbortSignal }) => (await ask(api.GET("/api/v1/webhooks", { params: { query: { limit: 500 } }, signal }))).items,
+};
+
+export function Webhooks() {
+  const { t } = useTranslation();
+  const hooks = useQuery(webhooksQuery);
+  const [adding, setAdding] = useState(false);
+  const make = <Button kind="primary" onClick={() => setAdding(true)}>{t("webhooks.new")}</Button>;
+  return (
+    <section className="stack">
+      <div className="row apart"><p className="muted">{t("webhooks.lead")}</p>{make}</div>
+      <Ready of={hooks}>
+        {(items) => items.length === 0 ? <div className="card"><Empty title={t("webhooks.none")} action={make}>{t("webhooks.noneText")}</Empty></div>
+          : <>{items.map((hook) => <HookCard key={hook.id} hook={hook} />)}</>}
+      </Ready>
+      {adding && <NewHook onClose={() => setAdding(false)} />}
+    </section>
+  );
+}
+
+function NewHook({ onClose }: { onClose: () => void }) {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const add = useMutation({
+    mutationFn: ({ url = "", description = "", events = "" }: Record<string, string>) => {
+      const wanted = events.split(/[\s,]+/).filter(Boolean);
+      return ask(api.POST("/api/v1/webhooks", { body: { url: url.trim(), ...given({ description }), ...(wanted.length && { events: wanted }) } }));
+    },
+    onSuccess: () => client.invalidateQueries({ queryKey: webhooksQuery.queryKey }),
+  });
+  const problem = isProblem(add.error) ? add.error : undefined;
+  if (add.data) {
+    return (
+      <Dialog title={t("webhooks.made")} onClose={onClose} foot={<Button kind="primary" onClick={onClose}>{t("keys.done")}</Button>}>
+        <p>{t("webhooks.once")}</p>
+        <div className="row keep"><code className="note break grow">{add.data.secret}</code><Copy text={add.data.secret} label={t("common.copy")} /></div>
+      </Dialog>
+    );
+  }
+  return (
+    <Dialog title={t("webhooks.new")} onClose={onClose}>
+      <form className="stack" onSubmit={(event: FormEvent<HTMLFormElement>) => add.mutate(values(event))}>
+        <TextField label={t("webhooks.url")} name="url" type="url" required autoFocus placeholder="https://example.com/hook" error={problem?.field("/url")} />
+        <TextField label={t("webhooks.events")} name="events" placeholder="*" hint={t("webhooks.eventsHint")} error={problem?.fields.filter((field) => field.pointer.startsWith("/events")).map((field) => field.detail).join("; ")} />
+        <TextField label={t("lists.description")} name="description" error={problem?.field("/description")} />
+        {problem?.fields.length ? null : <ErrorNote error={add.error} />}
+        <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind="primary" type="submit" busy={add.isPending}>{t("webhooks.new")}</Button></div>
+      </form>
+    </Dialog>
+  );
+}
+
+function HookCard({ hook }: { hook: Webhook }) {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const toast = useToast();
+  const [open, setOpen] = useState(false);
+  const [deleting, setDeleting] = useState(false);
+  const params = { path: { id: hook.id } };
+  const refresh = () => client.invalidateQueries({ queryKey: webhooksQuery.queryKey });
+  const test = useMutation({
+    mutationFn: () => ask(api.POST("/api/v1/webhooks/{id}/test", { params })),
+    onSuccess: async () => {
+      setOpen(true);
+      await client.invalidateQueries({ queryKey: ["webhooks", hook.id] });
+    },
+  });
+  const enable = useMutation({ mutationFn: (enabled: boolean) => ask(api.PATCH("/api/v1/webhooks/{id}", { params, body: { enabled } })), onSuccess: refresh });
+  const remove = useMutation({
+    mutationFn: () => ask(api.DELETE("/api/v1/webhooks/{id}", { params })),
+    onSuccess: async () => {
+      toast(t("webhooks.removed"));
+      await refresh();
+    },
+  });
+  return (
+    <article className="card stack" aria-label={hook.url}>
+      <div className="row apart">
+        <div className="row"><h2 className="break">{hook.url}</h2><Badge tone={!hook.enabled ? "" : hook.failing_since ? "bad" : "good"}>{t(!hook.enabled ? "senders.off" : hook.failing_since ? "webhooks.failing" : "senders.on")}</Badge></div>
+        <div className="row">
+          <Button small kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>
+          <Button small busy={enable.isPending} onClick={() => enable.mutate(!hook.enabled)}>{t(hook.enabled ? "senders.disable" : "senders.enable")}</Button>
+          <Button small busy={test.isPending} onClick={() => test.mutate()}>{t("webhooks.test")}</Button>
+          <Button small aria-expanded={open} onClick={() => setOpen(!open)}>{t("webhooks.deliveries")}</Button>
+        </div>
+      </div>
+      <p className="small muted">{hook.description && <>{hook.description} · </>}{hook.events.join(", ")}</p>
+      {hook.disabled_reason && <div className="note warning">{hook.disabled_reason}</div>}
+      {hook.failing_since && hook.enabled && <div className="note warning">{t("webhooks.failingSince")} <Ago at={hook.failing_since} /></div>}
+      <ErrorNote error={test.error ?? enable.error} />
+      {open && <HookDeliveries id={hook.id} />}
+      {deleting && (
+        <Confirm title={t("webhooks.deleteTitle")} name={hook.url} action={t("common.delete")} busy={remove.isPending} error={remove.error}
+          onConfirm={() => remove.mutate()} onClose={() => setDeleting(false)}><p>{t("webhooks.deleteText")}</p></Confirm>
+      )}
+    </article>
+  );
+}
+
+function HookDeliveries({ id }: { id: string }) {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const [state, setState] = useState<(typeof STATES)[number] | undefined>();
+  const pages = useInfiniteQuery({
+    queryKey: ["webhooks", id, "deliveries", { state }],
+    queryFn: ({ pageParam, signal }) =>
+      ask(api.GET("/api/v1/webhooks/{id}/deliveries", { params: { path: { id }, query: given({ state, limit: 20, cursor: pageParam }) }, signal })),
+    initialPageParam: start,
+    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    refetchInterval: 5_000,
+  });
+  const again = useMutation({
+    mutationFn: (delivery: string) => ask(api.POST("/api/v1/webhooks/{id}/deliveries/{delivery}/redeliver", { params: { path: { id, delivery } } })),
+    onSuccess: () => client.invalidateQueries({ queryKey: ["webhooks", id] }),
+  });
+  const items = pages.data?.pages.flatMap((page) => page.items);
+  return (
+    <div className="stack">
+      <SelectField label={t("webhooks.state")} value={state ?? ""} onChange={(event) => setState(STATES.find((one) => one === event.target.value))}>
+        <option value="">{t("leads.any")}</option>
+        {STATES.map((one) => <option key={one} value={one}>{t(`hookStates.${one}`)}</option>)}
+      </SelectField>
+      <ErrorNote error={again.error} />
+      <Ready of={{ ...pages, data: items }}>
+        {(rows) => rows.length === 0 ? <p className="muted">{t("webhooks.noDeliveries")}</p> : (
+          <div className="scroll"><table>
+            <thead><tr><th scope="col">{t("webhooks.event")}</th><th scope="col">{t("webhooks.state")}</th><th scope="col">{t("webhooks.answer")}</th><th scope="col" className="end">{t("deliveries.when")}</th><th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th></tr></thead>
+            <tbody>{rows.map((row) => (
+              <tr key={row.id}>
+                <td><code>{row.event_type}</code></td>
+                <td><Badge tone={TONES[row.state as keyof typeof TONES] ?? ""}>{t(`hookStates.${row.state as "pending"}`)}</Badge></td>
+                <td className="small muted break">{[row.status, row.problem].filter(Boolean).join(" · ")}</td>
+                <td className="end muted nowrap"><Ago at={row.last_attempt_at ?? row.created_at} /></td>
+                <td className="end">{row.state !== "pending" && <Button small kind="quiet" busy={again.isPending} onClick={() => again.mutate(row.id)}>{t("webhooks.again")}</Button>}</td>
+              </tr>
+            ))}</tbody>
+          </table></div>
+        )}
+      </Ready>
+      {pages.hasNextPage && <Button small onClick={() => void pages.fetchNextPage()}>{t("common.more")}</Button>}
+    </div>
+  );
+}
