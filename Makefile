@@ -33,6 +33,9 @@ bench-send: bench ## Only sending: unsigned, signed, the path alone, where the C
 chaos: build ## Send 50,000 mails while everything that can break is broken; account for everybody
 	@exec $(CLARION) chaos $(ARGS)
 
+screenshots: ## Take the README's pictures, of a `make up` that runs in another terminal
+	node crates/dashboard/app/tests/browser/screenshots.mjs http://127.0.0.1:8080 crates/dashboard/pictures
+
 migrate: build ## Make roles and schemas and apply migrations (DATABASE_URL: an admin's)
 	@exec $(CLARION) migrate $(ARGS)
 

@@ -43,6 +43,7 @@ is_fresh || npm run --silent build -- --logLevel warn
 if [ "${1:-}" = check ]; then
     npm run --silent check
     npm run --silent test
+    npm run --silent budget
     install codegen
     npm --prefix codegen run --silent check
 fi

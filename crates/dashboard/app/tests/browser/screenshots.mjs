@@ -1,8 +1,10 @@
-// Pictures of the main screens, with data: node screenshots.mjs <url> <folder>
+// Pictures of the main screens: node screenshots.mjs <url> <folder>; those of the README, or with
+// ALL=1 those of every main screen, empty and full, in both themes and on a phone.
 import { mkdirSync } from "node:fs";
 import { browse, signUp, until, url } from "./lib.mjs";
 
 const folder = process.argv[3] ?? "pictures";
+const README = new Set(["overview", "editor", "report", "report-dark", "leads", "segment", "editor-360"]);
 const PEOPLE = 400;
 const FIRST = ["Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Radia", "Ken", "Frances", "Niklaus"];
 const LAST = ["Lovelace", "Hopper", "Turing", "Dijkstra", "Liskov", "Knuth", "Perlman", "Thompson", "Allen", "Wirth"];
@@ -13,9 +15,10 @@ mkdirSync(folder, { recursive: true });
 await browse(async (page, { context }) => {
   await signUp(page, { workspace: "Northwind Coffee" });
   const shoot = async (name, path, ready, theme = "light") => {
+    if (!process.env.ALL && !README.has(name)) return;
     await page.evaluate((chosen) => localStorage.setItem("clarion.theme", chosen), theme);
     if (path) await page.goto(url + path);
-    if (ready) await page.getByText(ready).first().waitFor();
+    if (ready) await page.getByRole("main").getByText(ready).first().waitFor();
     await page.waitForLoadState("networkidle").catch(() => undefined);
     await page.waitForTimeout(300);
     await page.screenshot({ path: `${folder}/${name}.png` });
@@ -50,6 +53,14 @@ await browse(async (page, { context }) => {
     from: { name: "Northwind Coffee", email: "hello@northwind.example" }, content, audience: { list_ids: [list.id] },
     budget: { amount: 25000, currency: "EUR" },
   };
+  const rule = {
+    all: [
+      { field: "status", op: "eq", value: "customer" },
+      { any: [{ field: "tags", op: "contains", value: "wholesale" }, { field: "attributes.plan", op: "eq", value: "pro" }] },
+    ],
+  };
+  const segment = await post("/segments", { name: "Customers worth a call", rule });
+  await post("/domains", { name: "northwind.example" });
   const sent = await post("/campaigns", { name: "Spring roast", ...base });
   const draft = await post("/campaigns", { name: "Summer cold brew", ...base });
   await post(`/campaigns/${sent.id}/start`, { accept_warnings: true });
@@ -77,11 +88,18 @@ await browse(async (page, { context }) => {
     await shoot(name("leads"), "/leads", "leads so far", theme);
     await shoot(name("lead"), `/leads/${lead.id}`, "Timeline", theme);
     await shoot(name("lists"), "/lists", "Monthly roast", theme);
+    await shoot(name("segment"), `/segments/${segment.id}`, "leads, found", theme);
+    await shoot(name("deliveries"), `/deliveries?campaign_id=${sent.id}`, "@example.com", theme);
+    await shoot(name("domains"), "/settings/domains", "DKIM", theme);
+    await shoot(name("senders"), "/settings/senders", "per second", theme);
+    await shoot(name("people"), "/settings/people", "Owner", theme);
+    await shoot(name("analytics"), "/analytics", "Over time", theme);
+    await shoot(name("import"), "/leads/import", "CSV file", theme);
   }
   await page.setViewportSize({ width: 360, height: 740 });
   for (const [name, path, ready] of [
     ["overview", "/", "Recent campaigns"], ["campaigns", "/campaigns", "Spring roast"], ["editor", `/campaigns/${draft.id}`, "Preview"],
-    ["report", `/campaigns/${sent.id}`, "Since the start"], ["leads", "/leads", "leads so far"],
+    ["report", `/campaigns/${sent.id}`, "Since the start"], ["leads", "/leads", "leads so far"], ["segment", `/segments/${segment.id}`, "leads, found"],
   ]) {
     await shoot(`${name}-360`, path, ready);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
