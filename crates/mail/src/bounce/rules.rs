@@ -69,7 +69,7 @@ pub(super) fn judge(said: &Said<'_>) -> Judged {
     if of_sender || diagnostic.contains("after mail from") {
         return judged(Class::Soft, "sender refused");
     }
-    let by_reply = || reply(&diagnostic).or_else(|| status.as_deref().and_then(by_status));
+    let by_reply = || reply(said.diagnostic).or_else(|| status.as_deref().and_then(by_status));
     if let Some((class, reason)) = words.or_else(by_reply) {
         // Who was taken at RCPT exists; what is refused after DATA is the mail.
         let after_data = said.told.after_data || tells_of_data(&diagnostic);
@@ -112,10 +112,26 @@ fn names_the_account(plain: &str) -> bool {
     .any(|words| plain.contains(words))
 }
 
-/// Replies that mean one thing only (RFC 7504): the host, or the domain, takes no mail at all.
-fn reply(plain: &str) -> Option<(Class, &'static str)> {
-    let code = plain.get(..4)?;
-    matches!(code, "521 " | "556 ").then_some((Class::Hard, "no mail there"))
+/// Replies that mean one thing only: the host, or the domain, takes no mail at all (RFC 7504), or
+/// the recipient is refused and nothing else is said.
+fn reply(diagnostic: &str) -> Option<(Class, &'static str)> {
+    let mut words = diagnostic.split_whitespace();
+    match [
+        words.next()?,
+        words.next()?,
+        words.next().unwrap_or_default(),
+    ] {
+        ["521" | "556", ..] => Some((Class::Hard, "no mail there")),
+        [code, recipient, word]
+            if code.starts_with('5')
+                && recipient.contains('@')
+                && word.eq_ignore_ascii_case("rejected")
+                && words.next().is_none() =>
+        {
+            Some((Class::Hard, "recipient refused"))
+        }
+        _ => None,
+    }
 }
 
 /// In the transcript of a conversation (`>>>` what was said, `<<<` what was answered), whether the

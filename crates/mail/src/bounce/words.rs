@@ -37,7 +37,7 @@ pub(super) const REASONS: &[Reason] = &[
         name: "no mail there",
         class: Class::Hard,
         words: "find a mail exchanger | no mx record found | may not exist | \
-            unknown or illegal alias",
+            unknown or illegal alias | other recipients in the same domain",
     },
     Reason {
         name: "the receiving system",
