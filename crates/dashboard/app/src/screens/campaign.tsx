@@ -21,6 +21,8 @@ export function CampaignScreen() {
     // A draft is in the editor's hands: what is typed there must not be replaced.
     refetchOnWindowFocus: ({ state }) => state.data?.data.status !== "draft",
   });
+  // The editor begins from what is stored now, not from what an earlier visit has left.
+  if (!campaign.isFetchedAfterMount) return <Loading />;
   return (
     <Ready of={campaign}>
       {(found) => (

@@ -1,6 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useState, type FormEvent } from "react";
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 import { api, ask, type Schemas } from "../api/client";
 import { isProblem } from "../api/problem";
@@ -115,6 +116,11 @@ function Attributes({ lead }: { lead: Lead }) {
   );
 }
 
+/** Who did it; a way that is its own doer is named once. */
+function by(t: TFunction, method: string, actor: string): string {
+  return actor === "" || actor.startsWith(`${method}:`) ? method : t("timeline.by", { method, actor });
+}
+
 function Timeline({ id }: { id: string }) {
   const { t } = useTranslation();
   const timeline = useQuery(timelineQuery(id));
@@ -139,7 +145,7 @@ function Timeline({ id }: { id: string }) {
                       {detail.reason && <Badge tone="bad">{String(detail.reason)}</Badge>}
                     </div>
                     {detail.wording && <q className="small">{detail.wording}</q>}
-                    <div className="small muted"><Ago at={item.at} />{detail.method && <> · {t("timeline.by", { method: String(detail.method), actor: String(detail.actor ?? "") })}</>}</div>
+                    <div className="small muted"><Ago at={item.at} />{detail.method && <> · {by(t, String(detail.method), String(detail.actor ?? ""))}</>}</div>
                   </div>
                 </li>
               );

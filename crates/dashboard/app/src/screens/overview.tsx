@@ -22,17 +22,19 @@ export function Overview() {
   const series = useQuery(timeseriesQuery(period));
   const campaigns = useInfiniteQuery({ ...campaignsQuery(), refetchInterval: 5_000 });
   const recent = campaigns.data?.pages[0]?.items ?? [];
+  // Where nothing has happened yet, the way to the first campaign says more than noughts.
+  const fresh = campaigns.isSuccess && overview.data?.events === 0 && !recent.some((campaign) => campaign.started_at);
   return (
     <>
       <PageHead title={t("overview.title", { name: session?.user.name.split(" ")[0] ?? "" })}
-        actions={<Segmented label={t("overview.period")} value={days} onChange={setDays} options={[
+        actions={!fresh && <Segmented label={t("overview.period")} value={days} onChange={setDays} options={[
           ["1", t("overview.days", { count: 1 })], ["7", t("overview.days", { count: 7 })], ["30", t("overview.days", { count: 30 })],
         ]} />} />
       <div className="stack wide">
         <ErrorNote error={campaigns.error} retry={() => void campaigns.refetch()} />
         <Needs campaigns={recent} />
         <Ready of={overview}>
-          {(now) => (
+          {(now) => !fresh && (
             <section className="cards" aria-label={t("overview.figures")}>
               <Stat label={t("overview.opens")} value={count(now.opens)} />
               <Stat label={t("overview.clicks")} value={count(now.clicks)} />
@@ -46,7 +48,7 @@ export function Overview() {
           )}
         </Ready>
         <FirstSteps started={campaigns.isSuccess} campaigns={recent} />
-        <section className="card">
+        {!fresh && <section className="card">
           <h2>{t("overview.chart")}</h2>
           <Ready of={series}>
             {({ points }) => <Chart interval={period.interval} at={points.map((point) => point.at)} series={[
@@ -55,7 +57,7 @@ export function Overview() {
             ]} />}
           </Ready>
           <p className="small muted">{t("overview.humans")}</p>
-        </section>
+        </section>}
         {recent.length > 0 && (
           <section className="card flush">
             <div className="row apart" style={{ padding: "12px 14px" }}>

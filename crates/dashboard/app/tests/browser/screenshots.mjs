@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { browse, signUp, until, url } from "./lib.mjs";
 
 const folder = process.argv[3] ?? "pictures";
-const README = new Set(["overview", "editor", "report", "report-dark", "leads", "segment", "editor-360"]);
+const README = new Set(["overview", "editor", "report-dark", "segment", "editor-360"]);
 const PEOPLE = 400;
 const FIRST = ["Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Radia", "Ken", "Frances", "Niklaus"];
 const LAST = ["Lovelace", "Hopper", "Turing", "Dijkstra", "Liskov", "Knuth", "Perlman", "Thompson", "Allen", "Wirth"];
@@ -92,7 +92,7 @@ await browse(async (page, { context }) => {
     await shoot(name("deliveries"), `/deliveries?campaign_id=${sent.id}`, "@example.com", theme);
     await shoot(name("domains"), "/settings/domains", "DKIM", theme);
     await shoot(name("senders"), "/settings/senders", "per second", theme);
-    await shoot(name("people"), "/settings/people", "Owner", theme);
+    await shoot(name("people"), "/settings/people", "Who works in this workspace", theme);
     await shoot(name("analytics"), "/analytics", "Over time", theme);
     await shoot(name("import"), "/leads/import", "CSV file", theme);
   }
