@@ -7,7 +7,7 @@ import { sessionQuery } from "../api/session";
 import { count, money } from "../lib/format";
 import { lastDays } from "../lib/period";
 import { Chart } from "../ui/chart";
-import { Ago, ErrorNote, PageHead, Ready, Segmented, Stat } from "../ui/kit";
+import { Ago, ErrorNote, Loading, PageHead, Ready, Segmented, Stat } from "../ui/kit";
 import { SettlementBar } from "../ui/settlement";
 import { StatusBadge } from "../ui/status";
 
@@ -30,7 +30,8 @@ export function Overview() {
         actions={!fresh && <Segmented label={t("overview.period")} value={days} onChange={setDays} options={[
           ["1", t("overview.days", { count: 1 })], ["7", t("overview.days", { count: 7 })], ["30", t("overview.days", { count: 30 })],
         ]} />} />
-      <div className="stack wide">
+      {/* All at once, so that nothing jumps. */}
+      {campaigns.isPending || overview.isPending ? <Loading /> : <div className="stack wide">
         <ErrorNote error={campaigns.error} retry={() => void campaigns.refetch()} />
         <Needs campaigns={recent} />
         <Ready of={overview}>
@@ -74,7 +75,7 @@ export function Overview() {
             </tbody></table></div>
           </section>
         )}
-      </div>
+      </div>}
     </>
   );
 }
