@@ -14,6 +14,7 @@ export function CampaignScreen() {
   const { data: session } = useQuery(sessionQuery);
   const campaign = useQuery({
     ...campaignQuery(id),
+    refetchOnMount: "always",
     refetchInterval: ({ state }) => {
       const status = state.data?.data.status;
       return status === "running" || status === "scheduled" || status === "paused" ? 2_000 : false;
