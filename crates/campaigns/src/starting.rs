@@ -3,7 +3,7 @@
 use chassis::client::PeerError;
 use chassis::{jobs, outbox};
 use chrono::{DateTime, Utc};
-use common::dto::audience::{AudienceCount, AudienceQuery, GapsQuery};
+use common::dto::audience::{AudienceCount, AudienceQuery, Gap, GapsQuery};
 use common::events::CampaignStarted;
 use common::{CampaignId, WorkspaceId};
 use diesel::PgConnection;
@@ -32,34 +32,57 @@ pub(crate) async fn look(
 ) -> Result<(Vec<Check>, AudienceCount), Error> {
     let (mut checks, compiled) = preflight::content(campaign);
     let query = query(campaign, state);
-    let counted = count(state, &query).await?;
+    let (variables, unknown) = compiled
+        .as_ref()
+        .map(preflight::variables)
+        .unwrap_or_default();
+    let required = variables.len();
+    let links = compiled.iter().flat_map(|compiled| compiled.links());
+    let links = links.map(|link| link.url.clone()).collect();
+    // Each of them may take a while, and none needs another.
+    let (counted, gaps, domain, links) = tokio::join!(
+        count(state, &query),
+        gaps(state, &query, variables),
+        domain(state, campaign),
+        linkcheck::check(links, state.rules.check_private_links),
+    );
+    let counted = counted?;
     checks.push(preflight::audience(&counted));
     let count = counted.unwrap_or_default();
     checks.extend(preflight::schedule(campaign, state.host.clock.now()));
-    if let Some(from) = &campaign.draft.from {
-        let (workspace, domain) = (campaign.workspace_id, from.email.domain());
-        let standing = state.peers.standing(workspace, &domain).await?;
-        let required = state.rules.require_authenticated_domain;
-        checks.push(preflight::domain(&domain, &standing, required));
+    checks.extend(domain?);
+    if compiled.is_some() {
+        checks.extend(unknown);
+        // Of nobody nothing is missing, and what is wrong with the audience was told.
+        let gaps = if count.count > 0 { gaps? } else { Vec::new() };
+        checks.extend(preflight::gaps(&gaps, required));
+        checks.extend(links);
     }
-    let Some(compiled) = compiled else {
-        return Ok((checks, count));
-    };
-    let (variables, unknown) = preflight::variables(&compiled);
-    checks.extend(unknown);
-    let required = variables.len();
-    let gaps = match count.count > 0 && required > 0 {
-        true => state.peers.gaps(&GapsQuery { query, variables }).await?,
-        false => Vec::new(),
-    };
-    checks.extend(preflight::gaps(&gaps, required));
-    let links = compiled
-        .links()
-        .iter()
-        .map(|link| link.url.clone())
-        .collect();
-    checks.extend(linkcheck::check(links, state.rules.check_private_links).await);
     Ok((checks, count))
+}
+
+/// For whom a variable would be empty.
+async fn gaps(
+    state: &State,
+    query: &AudienceQuery,
+    variables: Vec<String>,
+) -> Result<Vec<Gap>, PeerError> {
+    if variables.is_empty() || query.audience.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = query.clone();
+    state.peers.gaps(&GapsQuery { query, variables }).await
+}
+
+/// How the domain that it is from stands.
+async fn domain(state: &State, campaign: &Campaign) -> Result<Option<Check>, PeerError> {
+    let Some(from) = &campaign.draft.from else {
+        return Ok(None);
+    };
+    let (workspace, domain) = (campaign.workspace_id, from.email.domain());
+    let standing = state.peers.standing(workspace, &domain).await?;
+    let required = state.rules.require_authenticated_domain;
+    Ok(Some(preflight::domain(&domain, &standing, required)))
 }
 
 /// How many people are in the audience, or why there is none.

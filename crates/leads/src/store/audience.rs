@@ -182,39 +182,53 @@ pub(crate) fn gaps(
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
+        at: i64,
+        #[diesel(sql_type = BigInt)]
         missing: i64,
         #[diesel(sql_type = Nullable<SqlUuid>)]
         sample: Option<LeadId>,
     }
-    let mut gaps = Vec::with_capacity(variables.len());
-    for variable in variables {
-        let mut row = Row {
+    let mut gaps: Vec<Gap> = variables
+        .iter()
+        .map(|variable| Gap {
+            variable: variable.clone(),
             missing: 0,
             sample: None,
-        };
-        if let Some(is_missing) = missing(variable).filter(|_| !query.audience.is_empty()) {
-            let mut sql = Statement::new(
-                "SELECT count(*) AS missing, (min(id::text))::uuid AS sample FROM (SELECT l.id, ",
-            );
-            sql.sql(STANDING);
-            from(terms, query, None, &mut sql);
-            sql.sql(" AND ").append(&is_missing);
-            sql.sql(") AS audience WHERE standing = 'sendable'");
-            row = sql.get_result(conn)?;
+        })
+        .collect();
+    if variables.is_empty() || query.audience.is_empty() {
+        return Ok(gaps);
+    }
+    // Everybody is looked at once, however many variables there are.
+    let (mut each, mut any) = (Statement::default(), Statement::new("FALSE"));
+    for (at, variable) in variables.iter().enumerate() {
+        let is_missing = missing(variable);
+        each.sql(if at > 0 { ", " } else { "" }).append(&is_missing);
+        any.sql(" OR ").append(&is_missing);
+    }
+    let mut sql = Statement::new(
+        "SELECT at, count(*) AS missing, (min(id::text))::uuid AS sample FROM (SELECT l.id, ARRAY[",
+    );
+    sql.append(&each).sql("] AS missing, ").sql(STANDING);
+    from(terms, query, None, &mut sql);
+    sql.sql(" AND (").append(&any).sql(
+        ")) AS audience CROSS JOIN unnest(missing) WITH ORDINALITY AS variable(is_missing, at)
+         WHERE standing = 'sendable' AND is_missing GROUP BY at",
+    );
+    let rows: Vec<Row> = sql.load(conn)?;
+    for row in rows {
+        let at = usize::try_from(row.at - 1).unwrap_or(usize::MAX);
+        if let Some(gap) = gaps.get_mut(at) {
+            (gap.missing, gap.sample) = (row.missing, row.sample);
         }
-        gaps.push(Gap {
-            variable: variable.clone(),
-            missing: row.missing,
-            sample: row.sample,
-        });
     }
     Ok(gaps)
 }
 
-/// A condition that is true for leads without a value; none for fields that always have one.
-fn missing(variable: &str) -> Option<Statement> {
+/// A condition that is true for leads without a value.
+fn missing(variable: &str) -> Statement {
     let column = match variable {
-        "id" | "email" | "status" | "score" | "created_at" | "updated_at" => return None,
+        "id" | "email" | "status" | "score" | "created_at" | "updated_at" => "FALSE",
         "first_name" => "l.first_name IS NULL",
         "last_name" => "l.last_name IS NULL",
         "phone" => "l.phone IS NULL",
@@ -227,12 +241,12 @@ fn missing(variable: &str) -> Option<Statement> {
         _ => "TRUE",
     };
     let Some(path) = variable.strip_prefix("attributes.") else {
-        return Some(Statement::new(column));
+        return Statement::new(column);
     };
     let path: Vec<String> = path.split('.').map(str::to_owned).collect();
     let mut sql = Statement::new("coalesce(l.attributes #>> ");
     sql.bind(path).sql(", '') IN ('', '[]', '{}')");
-    Some(sql)
+    sql
 }
 
 /// `FROM … WHERE …` of an audience, over `l`, `m` and `s`; `ids` narrows it to some leads.
