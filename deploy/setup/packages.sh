@@ -61,7 +61,7 @@ missing_packages() {
         # Some packages of Node.js bring npm with them.
         has_program npm || ! has_program node || echo npm
     fi
-    case $1 in test) has_program chromium || echo chromium ;; esac
+    case $1 in test) has_program chromium || has_program google-chrome || echo chromium ;; esac
     case $1 in test | bench) has_program smtp-sink || echo postfix ;; esac
     case $1 in test) has_module dkim || echo python3-dkim; has_module nacl || echo python3-nacl ;; esac
     case $1 in test) has_venv || echo python3-venv; has_program spamassassin || echo spamassassin ;; esac

@@ -78,6 +78,29 @@ fn an_unprivileged_user_is_told_what_to_install() {
 }
 
 #[test]
+fn without_node_the_dashboard_is_left_out_in_one_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for tool in ["sh", "dirname"] {
+        let program = Path::new("/usr/bin").join(tool);
+        std::os::unix::fs::symlink(program, folder.path().join(tool)).expect("a new link");
+    }
+    let script = |arguments: &[&str]| {
+        let output = Command::new("/bin/sh")
+            .arg(root().join("deploy/setup/dashboard.sh"))
+            .args(arguments)
+            .env("PATH", folder.path())
+            .output()
+            .expect("the script runs");
+        (output.status.success(), text(&output.stderr))
+    };
+    let (succeeded, said) = script(&[]);
+    assert!(succeeded && said.lines().count() == 1, "{said}");
+    assert!(said.contains("the API is served alone"), "{said}");
+    let (checked, said) = script(&["check"]);
+    assert!(!checked && said.contains("Node.js"), "{said}");
+}
+
+#[test]
 fn only_a_data_folder_of_clarion_is_deleted() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let clean = || {
@@ -112,6 +135,7 @@ fn every_target_of_make_is_explained() {
         "lint",
         "fmt",
         "clean-data",
+        "screenshots",
         "help",
     ] {
         let explained = makefile

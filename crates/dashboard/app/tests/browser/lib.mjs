@@ -1,8 +1,9 @@
 // A real Chromium, and what every test of a screen watches for.
+import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 export const url = process.argv[2] ?? process.env.CLARION_URL ?? "http://127.0.0.1:8080";
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const executablePath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome"].find((path) => path && existsSync(path));
 
 /** Runs `story` in a browser of its own, and fails if the page complained about anything. */
 export async function browse(story, options = {}) {
