@@ -1,6 +1,7 @@
 //! HTTP as every service speaks it: one server set-up, one shape of errors, strict extractors.
 
 pub mod context;
+pub mod download;
 mod extract;
 mod problem;
 pub(crate) mod server;

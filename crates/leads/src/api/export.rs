@@ -7,11 +7,11 @@ use actix_web::web::Data;
 use bytes::Bytes;
 use chassis::auth::Caller;
 use chassis::http::Query;
+use chassis::http::download::{CSV, download, encode, guarded};
 use chrono::SecondsFormat;
 use common::LeadId;
 use common::auth::Scope;
 
-use super::csv_body::{download, encode, guarded};
 use super::leads::LeadQuery;
 use crate::error::Error;
 use crate::state::State;
@@ -63,7 +63,7 @@ pub(crate) async fn export(
         Arc::new(filter),
         encode([COLUMNS.map(str::to_owned).to_vec()]),
     );
-    Ok(download("leads.csv", header, None, move |after| {
+    Ok(download("leads.csv", CSV, header, None, move |after| {
         part(state.clone(), Arc::clone(&filter), after)
     }))
 }

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use chassis::InvalidInput;
 use chassis::auth::Caller;
+use chassis::http::download::{CSV, download, encode, guarded};
 use chassis::http::{Json, Path, Query};
 use chrono::{DateTime, Utc};
 use common::auth::Scope;
@@ -19,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::csv_body::{download, encode, guarded};
 use super::members::MemberStatus;
 use super::paging;
 use super::upload::Upload;
@@ -354,7 +354,7 @@ pub(crate) async fn errors(
         .chain(names.iter().map(|name| guarded(name)))
         .collect()]);
     let name = format!("import-{}-errors.csv", import.id);
-    Ok(download(&name, header, 0, move |line| {
+    Ok(download(&name, CSV, header, 0, move |line| {
         errors_part(state.clone(), Arc::clone(&import), line)
     }))
 }

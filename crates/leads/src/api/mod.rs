@@ -1,7 +1,6 @@
 //! Handlers: who may, what changes, what is answered.
 
 pub(crate) mod audience;
-pub(crate) mod csv_body;
 pub(crate) mod export;
 pub(crate) mod imports;
 pub(crate) mod leads;

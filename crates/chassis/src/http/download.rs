@@ -1,4 +1,4 @@
-//! CSV as an answer, written while it is read.
+//! Files as answers, written while they are read; and CSV.
 
 use std::future::Future;
 
@@ -6,18 +6,19 @@ use actix_web::HttpResponse;
 use bytes::Bytes;
 use futures::stream;
 
-use crate::error::Error;
-
 /// A cell that no spreadsheet takes for a formula: an apostrophe goes before what would begin one.
-pub(crate) fn guarded(cell: &str) -> String {
+pub fn guarded(cell: &str) -> String {
     match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         true => format!("'{cell}"),
         false => cell.to_owned(),
     }
 }
 
+/// The type of CSV.
+pub const CSV: &str = "text/csv; charset=utf-8";
+
 /// Rows as CSV.
-pub(crate) fn encode(rows: impl IntoIterator<Item = Vec<String>>) -> Bytes {
+pub fn encode(rows: impl IntoIterator<Item = Vec<String>>) -> Bytes {
     let mut writer = csv::WriterBuilder::new()
         .flexible(true)
         .from_writer(Vec::new());
@@ -32,15 +33,17 @@ pub(crate) fn encode(rows: impl IntoIterator<Item = Vec<String>>) -> Bytes {
 
 /// A file of a header and then of whatever `next` gives, part by part. `next` answers the part
 /// and the place of the one after it, if there is one.
-pub(crate) fn download<P, F>(
+pub fn download<P, F, E>(
     name: &str,
+    content_type: &'static str,
     header: Bytes,
     first: P,
     next: impl Fn(P) -> F + 'static,
 ) -> HttpResponse
 where
     P: 'static,
-    F: Future<Output = Result<(Bytes, Option<P>), Error>> + 'static,
+    F: Future<Output = Result<(Bytes, Option<P>), E>> + 'static,
+    E: std::error::Error + 'static,
 {
     let parts = stream::unfold(
         (Some(first), Some(header), next),
@@ -60,7 +63,7 @@ where
         },
     );
     HttpResponse::Ok()
-        .content_type("text/csv; charset=utf-8")
+        .content_type(content_type)
         .insert_header((
             "content-disposition",
             format!("attachment; filename=\"{name}\""),
