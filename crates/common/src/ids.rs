@@ -104,4 +104,8 @@ ids! {
     DeliveryId,
     /// One recorded fact in analytics.
     EventId,
+    /// A key that a site or a program sends events with.
+    WriteKeyId,
+    /// A link that shows reports.
+    ShareId,
 }

@@ -4,8 +4,8 @@ use actix_web::web::{self, ServiceConfig};
 use utoipa::OpenApi;
 
 use crate::api::{
-    audience, export, imports, leads, lists, members, preferences, segments, suppressions,
-    timeline, unsubscribe,
+    audience, by_email, export, imports, leads, lists, members, preferences, segments,
+    suppressions, timeline, unsubscribe,
 };
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
@@ -111,6 +111,10 @@ fn consent(config: &mut ServiceConfig) {
 
 fn internal(config: &mut ServiceConfig) {
     config
+        .route(
+            "/internal/leads/by-email",
+            web::post().to(by_email::by_email),
+        )
         .route("/internal/audience/count", web::post().to(audience::count))
         .route("/internal/audience/page", web::post().to(audience::page))
         .route("/internal/audience/gaps", web::post().to(audience::gaps));

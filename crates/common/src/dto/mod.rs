@@ -3,6 +3,7 @@
 pub mod access;
 pub mod audience;
 pub mod dispatch;
+pub mod people;
 pub mod report;
 pub mod standing;
 pub mod template;

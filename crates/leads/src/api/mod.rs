@@ -1,6 +1,7 @@
 //! Handlers: who may, what changes, what is answered.
 
 pub(crate) mod audience;
+pub(crate) mod by_email;
 pub(crate) mod export;
 pub(crate) mod imports;
 pub(crate) mod leads;

@@ -42,6 +42,19 @@ pub(crate) struct Lead {
     pub updated_at: DateTime<Utc>,
 }
 
+/// The leads with these addresses, which must be in lower case.
+pub(crate) fn by_keys(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    keys: &[String],
+) -> QueryResult<Vec<(LeadId, String)>> {
+    leads::table
+        .filter(leads::workspace_id.eq(workspace))
+        .filter(leads::email_key.eq_any(keys))
+        .select((leads::id, leads::email_key))
+        .load(conn)
+}
+
 /// What was counted of a person's reactions.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = leads, check_for_backend(diesel::pg::Pg))]

@@ -258,3 +258,39 @@ async fn what_does_not_exist_is_no_audience() {
         .await
         .assert_error(422, "invalid_input");
 }
+
+#[actix_web::test]
+async fn leads_are_found_by_their_addresses() {
+    let app = start().await;
+    let ada = given_lead(&app, json!({ "email": "Ada@Example.com" })).await;
+    let ask = |workspace: WorkspaceId, emails: Vec<&str>| {
+        let analytics = app.as_service(Service::Analytics);
+        let body = json!({ "workspace_id": workspace, "emails": emails });
+        analytics
+            .post("/internal/leads/by-email")
+            .json(&body)
+            .send()
+    };
+    let found =
+        |answer: testkit::Response| answer.assert_status(200).json::<Value>()["items"].clone();
+    let both = ask(app.workspace, vec!["ada@example.COM", "bob@example.com"]).await;
+    assert_eq!(
+        found(both),
+        json!([{ "email": "ada@example.COM", "lead_id": ada["id"] }])
+    );
+    let theirs = ask(WorkspaceId::new(), vec!["ada@example.com"]).await;
+    assert_eq!(found(theirs), json!([]));
+    let many = ask(app.workspace, vec!["a@example.com"; 501]).await;
+    assert_eq!(
+        many.assert_error(422, "invalid_input").errors[0].pointer,
+        "/emails"
+    );
+    let owner = app.as_role(common::auth::Role::Owner);
+    let body = json!({ "workspace_id": app.workspace, "emails": [] });
+    let refused = owner
+        .post("/internal/leads/by-email")
+        .json(&body)
+        .send()
+        .await;
+    refused.assert_error(403, "services_only");
+}
