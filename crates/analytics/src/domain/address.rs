@@ -52,6 +52,12 @@ fn hash(address: &str, day: NaiveDate, salt: &Secret) -> String {
     hex::encode(&mac.finalize().into_bytes()[..12])
 }
 
+/// A name for whoever this is, for one day: visits of a day can be told apart, people cannot be
+/// followed.
+pub fn visitor_of_day(who: &str, day: NaiveDate, salt: &Secret) -> String {
+    format!("day:{}", hash(&format!("visitor {who}"), day, salt))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

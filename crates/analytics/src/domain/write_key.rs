@@ -1,0 +1,110 @@
+//! The keys that sites and programs send events with.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use common::{WorkspaceId, WriteKeyId};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::schema::write_keys;
+
+/// How every write key begins.
+const PREFIX: &str = "wk_";
+
+/// A source's key. It is published with the pages that use it; all it allows is sending events.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = write_keys)]
+pub struct WriteKey {
+    pub workspace_id: WorkspaceId,
+    pub id: WriteKeyId,
+    pub name: String,
+    pub key: String,
+    pub origins: Vec<String>,
+    pub created_by: String,
+    pub created_at: DateTime<Utc>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// A new key of `workspace`. It says whose it is, so that finding it needs no key of all
+/// workspaces; the rest is random.
+pub fn generate(workspace: WorkspaceId) -> String {
+    let mut bytes = Vec::with_capacity(32);
+    bytes.extend(workspace.0.as_bytes());
+    bytes.extend(Uuid::new_v4().as_bytes());
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Whose key it claims to be.
+pub fn workspace_of(key: &str) -> Option<WorkspaceId> {
+    let bytes = URL_SAFE_NO_PAD.decode(key.strip_prefix(PREFIX)?).ok()?;
+    let (workspace, random) = bytes.split_at_checked(16)?;
+    (random.len() == 16).then_some(())?;
+    Uuid::from_slice(workspace).ok().map(WorkspaceId)
+}
+
+impl WriteKey {
+    /// Whether a page of `origin` may send with it. Programs have no origin: a list of origins
+    /// tells browsers, who send it truthfully, and cannot keep programs out.
+    pub fn allows(&self, origin: Option<&str>) -> bool {
+        let listed = |origin: &str| {
+            self.origins
+                .iter()
+                .any(|allowed| allowed.eq_ignore_ascii_case(origin))
+        };
+        self.origins.is_empty() || origin.is_none_or(listed)
+    }
+}
+
+/// An origin as browsers write it: scheme, host, and port where it is not the usual one.
+pub fn origin(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok()?;
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let plain = url.username().is_empty() && url.password().is_none();
+    let web = matches!(url.scheme(), "http" | "https");
+    (bare && plain && web).then(|| url.origin().ascii_serialization())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_says_whose_it_is() {
+        let workspace = WorkspaceId::new();
+        let (one, two) = (generate(workspace), generate(workspace));
+        assert_ne!(one, two);
+        assert_eq!(workspace_of(&one), Some(workspace));
+        for text in [
+            "",
+            "wk_",
+            "clk_x",
+            "wk_%%",
+            &one[..20],
+            &format!("{one}AAAA"),
+        ] {
+            assert_eq!(workspace_of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_do() {
+        for (text, expected) in [
+            ("https://Shop.example", Some("https://shop.example")),
+            ("https://shop.example:443/", Some("https://shop.example")),
+            ("http://localhost:3000", Some("http://localhost:3000")),
+            (
+                "https://müller.example",
+                Some("https://xn--mller-kva.example"),
+            ),
+            ("https://shop.example/path", None),
+            ("https://shop.example?x", None),
+            ("https://a:b@shop.example", None),
+            ("ftp://shop.example", None),
+            ("shop.example", None),
+            ("*", None),
+        ] {
+            assert_eq!(origin(text).as_deref(), expected, "{text}");
+        }
+    }
+}
