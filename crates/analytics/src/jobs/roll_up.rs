@@ -1,0 +1,69 @@
+//! Keeps the counts up to date, hour by hour of what was received.
+
+use std::time::{Duration, Instant};
+
+use chassis::Host;
+use chrono::{DateTime, Utc};
+use diesel::PgConnection;
+
+use crate::error::Error;
+use crate::store::rollups;
+
+/// Between two rounds: reports do not wait for them.
+const EVERY: Duration = Duration::from_secs(5);
+/// Of the time, at most one part in so many is spent counting.
+const SHARE: u32 = 10;
+/// Most hours of one round.
+const HOURS: i64 = 500;
+/// Most visitors of one round who became somebody else.
+const CHANGES: i64 = 10_000;
+/// Between two searches for what such visitors did, which reads a month of events.
+const CHANGES_EVERY: Duration = Duration::from_secs(60);
+
+/// One round; answers how many hours were counted.
+pub fn round(conn: &mut PgConnection) -> diesel::QueryResult<usize> {
+    let mut counted = 0;
+    for dirty in rollups::dirty(conn, HOURS)? {
+        if !rollups::count(conn, dirty)? {
+            break;
+        }
+        counted += 1;
+    }
+    Ok(counted)
+}
+
+/// Counts until nothing is left to count, changes of who is who included.
+pub fn all(conn: &mut PgConnection, now: DateTime<Utc>) -> diesel::QueryResult<()> {
+    while rollups::follow_changes(conn, now, CHANGES)? > 0 {}
+    while round(conn)? > 0 {}
+    Ok(())
+}
+
+/// Counts until the service stops.
+pub async fn run(host: Host) {
+    let (mut pause, mut followed) = (EVERY, Instant::now());
+    loop {
+        tokio::select! {
+            () = host.stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let (started, now) = (Instant::now(), host.clock.now());
+        let follow = followed.elapsed() >= CHANGES_EVERY;
+        let done: Result<usize, Error> = host
+            .db
+            .run(move |conn| {
+                if follow {
+                    rollups::follow_changes(conn, now, CHANGES)?;
+                }
+                Ok(round(conn)?)
+            })
+            .await;
+        if let Err(error) = done {
+            tracing::warn!(%error, "counting is tried again later");
+        }
+        if follow {
+            followed = Instant::now();
+        }
+        pause = EVERY.max(started.elapsed() * (SHARE - 1));
+    }
+}

@@ -1,0 +1,434 @@
+//! Answers from the counts that are kept, and from the events themselves where those are not up to
+//! date or too coarse: in all one moment's truth, equal to counting every event.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Duration, DurationRound, Utc};
+use common::WorkspaceId;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{
+    Array, BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
+use uuid::Uuid;
+
+use super::reports::{COUNTS, Overview, Period};
+use super::rollups::{DIMENSIONS, LINKS, PERSON, VALUE_COUNTS};
+use crate::domain::sketch::Sketch;
+use crate::domain::visitor::Visitor;
+
+/// What an overview is cut into, such as the days of a time zone; nothing: into one piece.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cut<'a> {
+    /// `hour`, `day` or `week`; empty for one piece.
+    pub unit: &'a str,
+    /// An IANA name.
+    pub zone: &'a str,
+}
+
+/// Money of one currency, in minor units.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+pub struct Sum {
+    #[diesel(sql_type = Text)]
+    pub currency: String,
+    #[diesel(sql_type = BigInt)]
+    pub amount: i64,
+}
+
+/// One value of a dimension: a device, a channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Valued {
+    pub value: Vec<String>,
+    pub events: i64,
+    pub views: i64,
+    pub clicks: i64,
+    pub conversions: i64,
+    pub visitors: i64,
+}
+
+/// Runs `ask` on one moment's state of the database.
+pub fn at_one_moment<T>(
+    conn: &mut PgConnection,
+    ask: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> QueryResult<T> {
+    conn.build_transaction()
+        .read_only()
+        .repeatable_read()
+        .run(ask)
+}
+
+fn quarter(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.duration_trunc(Duration::minutes(15)).unwrap_or(at)
+}
+
+/// What of a period is read from where.
+struct Plan {
+    period: Period,
+    /// Whole quarters, which the counts answer.
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    /// Hours of received events that are to be read themselves: all of them, or those that
+    /// happened in the quarters that the period cuts in two.
+    hours: Vec<DateTime<Utc>>,
+    all: Vec<bool>,
+    dirty: Vec<DateTime<Utc>>,
+}
+
+#[derive(QueryableByName)]
+struct Hour {
+    #[diesel(sql_type = Timestamptz)]
+    hour: DateTime<Utc>,
+}
+
+impl Plan {
+    fn make(conn: &mut PgConnection, period: Period) -> QueryResult<Self> {
+        let (first, last) = (quarter(period.from), quarter(period.to));
+        let from = match first == period.from {
+            true => first,
+            false => first + Duration::minutes(15),
+        };
+        let to = last.max(from);
+        let hours = |rows: Vec<Hour>| rows.into_iter().map(|row| row.hour).collect::<Vec<_>>();
+        let dirty = sql_query("SELECT DISTINCT hour FROM rollup_dirty WHERE workspace_id = $1");
+        let dirty = hours(dirty.bind::<SqlUuid, _>(period.workspace).load(conn)?);
+        let mut cut = Vec::new();
+        cut.extend((first != period.from).then_some(first));
+        cut.extend((last != period.to).then_some(last));
+        let edges = match cut.is_empty() {
+            true => Vec::new(),
+            false => hours(
+                sql_query(
+                    "SELECT DISTINCT hour FROM rollup_counts
+                     WHERE workspace_id = $1 AND campaign_id = $2 AND quarter = ANY ($3)
+                       AND hour <> ALL ($4)",
+                )
+                .bind::<SqlUuid, _>(period.workspace)
+                .bind::<SqlUuid, _>(period.key())
+                .bind::<Array<Timestamptz>, _>(cut)
+                .bind::<Array<Timestamptz>, _>(&dirty)
+                .load(conn)?,
+            ),
+        };
+        let all = std::iter::repeat_n(true, dirty.len());
+        let all = all.chain(std::iter::repeat_n(false, edges.len())).collect();
+        let hours = dirty.iter().chain(&edges).copied().collect();
+        Ok(Self {
+            period,
+            from,
+            to,
+            hours,
+            all,
+            dirty,
+        })
+    }
+
+    /// The first and the last moment at which what is read itself was received.
+    fn received(&self) -> (DateTime<Utc>, DateTime<Utc>) {
+        let first = self.hours.iter().min().copied().unwrap_or(self.period.to);
+        let last = self.hours.iter().max().copied().unwrap_or(self.period.to);
+        (first, last + Duration::hours(1))
+    }
+}
+
+/// The events that a plan reads themselves; binds `$1` to `$9`.
+fn events() -> String {
+    format!(
+        "(SELECT e.*, {PERSON} AS person
+          FROM unnest($2::timestamptz[], $3::bool[]) AS h (hour, whole)
+          JOIN events e ON e.workspace_id = $1 AND e.received_at >= h.hour
+              AND e.received_at < h.hour + interval '1 hour'
+          {LINKS}
+          WHERE e.received_at >= $4 AND e.received_at < $5
+            AND e.occurred_at >= $6 AND e.occurred_at < $7
+            AND (h.whole OR e.occurred_at < $8 OR e.occurred_at >= $9)
+            AND ($10::uuid IS NULL OR e.campaign_id = $10)) AS e"
+    )
+}
+
+/// Binds what [`events`] needs.
+macro_rules! bind_events {
+    ($query:expr, $plan:expr) => {{
+        let (first, last) = $plan.received();
+        $query
+            .bind::<SqlUuid, _>($plan.period.workspace)
+            .bind::<Array<Timestamptz>, _>($plan.hours.clone())
+            .bind::<Array<Bool>, _>($plan.all.clone())
+            .bind::<Timestamptz, _>(first)
+            .bind::<Timestamptz, _>(last)
+            .bind::<Timestamptz, _>($plan.period.from)
+            .bind::<Timestamptz, _>($plan.period.to)
+            .bind::<Timestamptz, _>($plan.from)
+            .bind::<Timestamptz, _>($plan.to)
+            .bind::<Nullable<SqlUuid>, _>($plan.period.campaign)
+    }};
+}
+
+/// The counts that a plan reads; binds `$1` to `$5`.
+const COUNTED: &str = "workspace_id = $1 AND campaign_id = $2 AND quarter >= $3 AND quarter < $4
+     AND hour <> ALL ($5)";
+
+macro_rules! bind_counted {
+    ($query:expr, $plan:expr) => {
+        $query
+            .bind::<SqlUuid, _>($plan.period.workspace)
+            .bind::<SqlUuid, _>($plan.period.key())
+            .bind::<Timestamptz, _>($plan.from)
+            .bind::<Timestamptz, _>($plan.to)
+            .bind::<Array<Timestamptz>, _>($plan.dirty.clone())
+    };
+}
+
+/// The piece of a cut that `time` is in: `unit` and `zone` are these parameters.
+fn piece(time: &str, unit: usize, from: usize) -> String {
+    let zone = unit + 1;
+    format!("CASE WHEN ${unit} = '' THEN ${from} ELSE date_trunc(${unit}, {time}, ${zone}) END")
+}
+
+#[derive(QueryableByName)]
+struct PieceRow {
+    #[diesel(sql_type = Timestamptz)]
+    at: DateTime<Utc>,
+    #[diesel(embed)]
+    counts: Overview,
+}
+
+#[derive(QueryableByName)]
+struct SketchRow {
+    #[diesel(sql_type = Timestamptz)]
+    at: DateTime<Utc>,
+    #[diesel(sql_type = Binary)]
+    people: Vec<u8>,
+}
+
+#[derive(QueryableByName)]
+struct PeopleRow {
+    #[diesel(sql_type = Timestamptz)]
+    at: DateTime<Utc>,
+    #[diesel(sql_type = Array<BigInt>)]
+    people: Vec<i64>,
+}
+
+/// What happened in each piece of a period in which something did.
+pub fn pieces(
+    conn: &mut PgConnection,
+    period: Period,
+    cut: Cut<'_>,
+) -> QueryResult<BTreeMap<DateTime<Utc>, Overview>> {
+    let plan = Plan::make(conn, period)?;
+    let mut found: BTreeMap<DateTime<Utc>, (Overview, Sketch)> = BTreeMap::new();
+    // One piece is one piece, wherever what it is made of begins.
+    let begins = |at: DateTime<Utc>| match cut.unit.is_empty() {
+        true => period.from,
+        false => at,
+    };
+    let counted = sql_query(format!(
+        "SELECT {} AS at, sum(events)::bigint AS events, sum(machine)::bigint AS machine,
+             sum(views)::bigint AS views, sum(opens)::bigint AS opens,
+             sum(clicks)::bigint AS clicks, sum(unsubscribes)::bigint AS unsubscribes,
+             sum(conversions)::bigint AS conversions, 0::bigint AS visitors
+         FROM rollup_counts WHERE {COUNTED} GROUP BY 1",
+        piece("quarter", 6, 3)
+    ));
+    let counted: Vec<PieceRow> = bind_counted!(counted, plan)
+        .bind::<Text, _>(cut.unit)
+        .bind::<Text, _>(cut.zone)
+        .load(conn)?;
+    let sketches = sql_query(format!(
+        "SELECT {} AS at, people FROM rollup_counts WHERE {COUNTED} AND people <> '\\x00'",
+        piece("quarter", 6, 3)
+    ));
+    let sketches: Vec<SketchRow> = bind_counted!(sketches, plan)
+        .bind::<Text, _>(cut.unit)
+        .bind::<Text, _>(cut.zone)
+        .load(conn)?;
+    for row in sketches {
+        let known = &mut found.entry(begins(row.at)).or_default().1;
+        known.merge(&Sketch::from_bytes(&row.people));
+    }
+    let mut pieces = counted;
+    if !plan.hours.is_empty() {
+        let read = sql_query(format!(
+            "SELECT {} AS at, {COUNTS} FROM {} GROUP BY 1",
+            piece("occurred_at", 11, 6),
+            events()
+        ));
+        let read: Vec<PieceRow> = bind_events!(read, plan)
+            .bind::<Text, _>(cut.unit)
+            .bind::<Text, _>(cut.zone)
+            .load(conn)?;
+        pieces.extend(read);
+        let people = sql_query(format!(
+            "SELECT {} AS at, array_agg(DISTINCT person) AS people FROM {}
+             WHERE verdict = 'human' AND person IS NOT NULL GROUP BY 1",
+            piece("occurred_at", 11, 6),
+            events()
+        ));
+        let people: Vec<PeopleRow> = bind_events!(people, plan)
+            .bind::<Text, _>(cut.unit)
+            .bind::<Text, _>(cut.zone)
+            .load(conn)?;
+        for row in people {
+            let people: Sketch = row.people.into_iter().map(Visitor).collect();
+            found.entry(begins(row.at)).or_default().1.merge(&people);
+        }
+    }
+    for row in pieces {
+        found.entry(begins(row.at)).or_default().0.add(&row.counts);
+    }
+    let sized = |(at, (mut counts, people)): (_, (Overview, Sketch))| {
+        counts.visitors = people.size();
+        (at, counts)
+    };
+    Ok(found.into_iter().map(sized).collect())
+}
+
+/// When each piece of a period begins, also of those in which nothing happened.
+pub fn grid(
+    conn: &mut PgConnection,
+    period: Period,
+    cut: Cut<'_>,
+    most: i64,
+) -> QueryResult<Vec<DateTime<Utc>>> {
+    #[derive(QueryableByName)]
+    struct At {
+        #[diesel(sql_type = Timestamptz)]
+        at: DateTime<Utc>,
+    }
+    // No zone shifts its clock by less than a quarter of an hour, and no day is shorter than 22.
+    let step = if cut.unit == "hour" {
+        "15 minutes"
+    } else {
+        "6 hours"
+    };
+    let rows: Vec<At> = sql_query(format!(
+        "SELECT DISTINCT date_trunc($3, s, $4) AS at FROM (
+             SELECT generate_series($1, $2 - interval '1 microsecond', interval '{step}')
+             UNION ALL SELECT $2 - interval '1 microsecond') AS steps (s)
+         ORDER BY at LIMIT $5"
+    ))
+    .bind::<Timestamptz, _>(period.from)
+    .bind::<Timestamptz, _>(period.to)
+    .bind::<Text, _>(cut.unit)
+    .bind::<Text, _>(cut.zone)
+    .bind::<BigInt, _>(most)
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.at).collect())
+}
+
+/// What a period brought in, net, by currency.
+pub fn revenue(conn: &mut PgConnection, period: Period) -> QueryResult<Vec<Sum>> {
+    let plan = Plan::make(conn, period)?;
+    let counted = sql_query(format!(
+        "SELECT currency, sum(amount)::bigint AS amount FROM rollup_revenue WHERE {COUNTED} GROUP BY 1"
+    ));
+    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    let mut rows: Vec<Sum> = bind_counted!(counted, plan).load(conn)?;
+    if !plan.hours.is_empty() {
+        let read = sql_query(format!(
+            "SELECT currency, sum(amount)::bigint AS amount FROM {}
+             WHERE verdict = 'human' AND amount IS NOT NULL AND currency IS NOT NULL GROUP BY 1",
+            events()
+        ));
+        rows.extend(bind_events!(read, plan).load::<Sum>(conn)?);
+    }
+    for row in rows {
+        let sum = sums.entry(row.currency).or_default();
+        *sum = sum.saturating_add(row.amount);
+    }
+    let sums = sums
+        .into_iter()
+        .map(|(currency, amount)| Sum { currency, amount });
+    Ok(sums.collect())
+}
+
+#[derive(QueryableByName)]
+struct ValueRow {
+    #[diesel(sql_type = Array<Text>)]
+    value: Vec<String>,
+    #[diesel(sql_type = BigInt)]
+    events: i64,
+    #[diesel(sql_type = BigInt)]
+    views: i64,
+    #[diesel(sql_type = BigInt)]
+    clicks: i64,
+    #[diesel(sql_type = BigInt)]
+    conversions: i64,
+    #[diesel(sql_type = Nullable<Array<Binary>>)]
+    sketches: Option<Vec<Vec<u8>>>,
+    #[diesel(sql_type = Nullable<Array<BigInt>>)]
+    people: Option<Vec<i64>>,
+}
+
+/// A period's values of a dimension, those with the most events first.
+pub fn values(
+    conn: &mut PgConnection,
+    period: Period,
+    dimension: &str,
+    limit: usize,
+) -> QueryResult<Vec<Valued>> {
+    let plan = Plan::make(conn, period)?;
+    let counted = sql_query(format!(
+        "SELECT value, sum(events)::bigint AS events, sum(views)::bigint AS views,
+             sum(clicks)::bigint AS clicks, sum(conversions)::bigint AS conversions,
+             array_agg(people) AS sketches, NULL::bigint[] AS people
+         FROM rollup_values WHERE {COUNTED} AND dimension = $6 GROUP BY 1"
+    ));
+    let mut rows: Vec<ValueRow> = bind_counted!(counted, plan)
+        .bind::<Text, _>(dimension)
+        .load(conn)?;
+    if !plan.hours.is_empty() {
+        let read = sql_query(format!(
+            "SELECT value, {VALUE_COUNTS}, NULL::bytea[] AS sketches,
+                 array_agg(DISTINCT person) FILTER (WHERE person IS NOT NULL) AS people
+             FROM {}, {DIMENSIONS} WHERE verdict = 'human' AND dimension = $11 GROUP BY 1",
+            events()
+        ));
+        let read = bind_events!(read, plan).bind::<Text, _>(dimension);
+        rows.extend(read.load::<ValueRow>(conn)?);
+    }
+    let mut found: BTreeMap<Vec<String>, (Valued, Sketch)> = BTreeMap::new();
+    for row in rows {
+        let (valued, people) = found.entry(row.value).or_default();
+        valued.events += row.events;
+        valued.views += row.views;
+        valued.clicks += row.clicks;
+        valued.conversions += row.conversions;
+        for sketch in row.sketches.unwrap_or_default() {
+            people.merge(&Sketch::from_bytes(&sketch));
+        }
+        let read: Sketch = row
+            .people
+            .unwrap_or_default()
+            .into_iter()
+            .map(Visitor)
+            .collect();
+        people.merge(&read);
+    }
+    let mut values: Vec<_> = found
+        .into_iter()
+        .map(|(value, (valued, people))| Valued {
+            value,
+            visitors: people.size(),
+            ..valued
+        })
+        .collect();
+    values.sort_by(|a, b| b.events.cmp(&a.events).then_with(|| a.value.cmp(&b.value)));
+    values.truncate(limit);
+    Ok(values)
+}
+
+impl Period {
+    /// Whose counts answer it.
+    fn key(&self) -> Uuid {
+        self.campaign.map_or(Uuid::nil(), |campaign| campaign.0)
+    }
+}
+
+/// All hours that are to be counted, of one workspace. For tests.
+pub fn dirty_hours(conn: &mut PgConnection, workspace: WorkspaceId) -> QueryResult<usize> {
+    let rows: Vec<Hour> =
+        sql_query("SELECT DISTINCT hour FROM rollup_dirty WHERE workspace_id = $1")
+            .bind::<SqlUuid, _>(workspace)
+            .load(conn)?;
+    Ok(rows.len())
+}
