@@ -6,6 +6,7 @@ mod demo;
 mod ledger;
 mod migrate;
 mod process;
+mod rescore;
 mod secrets;
 mod up;
 
@@ -32,6 +33,8 @@ enum Verb {
     Migrate(migrate::Args),
     /// See whether messages are held because the database looks restored, and release them
     Ledger(ledger::Args),
+    /// Judge hits of the past by the rules of today, and count them anew
+    Rescore(rescore::Args),
     /// Do the main job once, through the public API, and check every figure
     Demo(demo::Args),
     /// Measure speeds, each against its limit in the same run
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Up(args) => up::run(args),
         Verb::Migrate(args) => migrate::run(args),
         Verb::Ledger(args) => ledger::run(args),
+        Verb::Rescore(args) => rescore::run(args),
         Verb::Demo(args) => on_runtime(demo::run(args)),
         Verb::Bench(args) => on_runtime(bench::run(args)),
         Verb::Chaos(args) => on_runtime(chaos::run(args)),
