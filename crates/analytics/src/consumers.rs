@@ -1,26 +1,42 @@
 //! Events of other services that are events here too.
 
+use std::sync::Arc;
+
 use chassis::Host;
+use chassis::client::Peer;
 use chassis::feed::{self, Consumer};
-use common::auth::Service;
-use common::events::{Envelope, LeadUnsubscribed};
+use common::events::{
+    Envelope, LeadCreated, LeadDeleted, LeadUnsubscribed, LeadUpdated, LeadsImported,
+};
 use diesel::{PgConnection, QueryResult};
-use url::Url;
+use tokio::sync::Notify;
 
 use crate::domain::event::{Event, UNSUBSCRIBE};
-use crate::store;
+use crate::store::{self, people};
 
-/// Reads leads' feed for unsubscribes.
-pub fn leads(host: &Host, url: Url) -> Consumer {
+/// Reads leads' feed: unsubscribes are events here, and new leads may be people who are known by
+/// their address. `addresses` rings when some are to be looked up again.
+pub fn leads(host: &Host, leads: Arc<Peer>, addresses: Arc<Notify>) -> Consumer {
     let clock = host.clock.clone();
-    let effect = move |conn: &mut PgConnection, envelope: &Envelope| match feed::payload::<
-        LeadUnsubscribed,
-    >(envelope)
-    {
-        Some(fact) => record(conn, envelope, &fact, clock.now()),
-        None => Ok(()),
-    };
-    Consumer::new(host, host.peer(Service::Leads, url), effect)
+    Consumer::new(host, leads, move |conn, envelope| {
+        let workspace = envelope.workspaceid;
+        if let Some(fact) = feed::payload::<LeadUnsubscribed>(envelope) {
+            record(conn, envelope, &fact, clock.now())?;
+        }
+        let created = feed::payload::<LeadCreated>(envelope).map(|fact| (fact.email, fact.lead_id));
+        let updated = feed::payload::<LeadUpdated>(envelope).map(|fact| (fact.email, fact.lead_id));
+        if let Some((email, lead)) = created.or(updated) {
+            people::found(conn, workspace, &[(email.to_lowercase(), lead)])?;
+        }
+        if feed::payload::<LeadsImported>(envelope).is_some() {
+            people::ask_again(conn, workspace)?;
+            addresses.notify_one();
+        }
+        if let Some(fact) = feed::payload::<LeadDeleted>(envelope) {
+            people::forget(conn, workspace, fact.lead_id, &fact.email.to_lowercase())?;
+        }
+        Ok(())
+    })
 }
 
 /// An unsubscribe is an event of the campaign whose mail led to it. The feed gives each once.
@@ -36,5 +52,6 @@ fn record(
     event.campaign_id = fact.campaign_id;
     event.lead_id = Some(fact.lead_id);
     event.message_id = fact.message_id;
+    event.recognise();
     store::events::copy(conn, vec![&event])
 }

@@ -3,8 +3,8 @@
 use actix_web::http::StatusCode;
 use chassis::error::{auth_kind, query_kind};
 use chassis::{Fault, InvalidInput, Unavailable};
-use common::FieldError;
 use common::auth::AuthError;
+use common::{FieldError, ShareId, WriteKeyId};
 
 use crate::pipeline::NotStored;
 
@@ -14,6 +14,12 @@ pub enum Error {
     Input(#[from] InvalidInput),
     #[error(transparent)]
     Auth(#[from] AuthError),
+    #[error("share {0} does not exist")]
+    ShareNotFound(ShareId),
+    #[error("this link does not exist, or no longer")]
+    LinkNotFound,
+    #[error("write key {0} does not exist")]
+    WriteKeyNotFound(WriteKeyId),
     #[error(transparent)]
     NotStored(#[from] NotStored),
     #[error(transparent)]
@@ -27,6 +33,9 @@ impl Fault for Error {
         match self {
             Self::Input(error) => error.kind(),
             Self::Auth(denied) => auth_kind(denied),
+            Self::ShareNotFound(_) => (StatusCode::NOT_FOUND, "share_not_found"),
+            Self::LinkNotFound => (StatusCode::NOT_FOUND, "link_not_found"),
+            Self::WriteKeyNotFound(_) => (StatusCode::NOT_FOUND, "write_key_not_found"),
             Self::NotStored(NotStored::Full) => (StatusCode::TOO_MANY_REQUESTS, "queue_full"),
             Self::NotStored(NotStored::Away) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::NotStored(NotStored::Failed) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),

@@ -7,14 +7,18 @@ pub mod consumers;
 pub mod domain;
 pub mod error;
 pub mod jobs;
+pub mod keys;
+pub mod live;
 pub mod metrics;
 pub mod pipeline;
+pub mod rescore;
 pub mod routes;
 pub mod schema;
 pub mod settings;
 pub mod store;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use chassis::Service;
 use chassis::host::Starting;
@@ -27,6 +31,8 @@ use utoipa::OpenApi;
 pub use api::ingest::ReceiptView;
 pub use settings::Settings;
 
+use keys::WriteKeys;
+use live::Live;
 use metrics::Counters;
 use pipeline::Pipeline;
 
@@ -57,14 +63,28 @@ impl Service for Analytics {
     }
 
     async fn bind(settings: Settings) -> anyhow::Result<Self> {
+        let redis_url = settings.base.redis_url.clone();
         let mut starting = Starting::new(settings.base, Self::migrations()).await?;
         let host = starting.host.clone();
         jobs::maintain::at_start(&host).await?;
+        let (live, commits) = Live::new();
+        starting.spawn(
+            "live",
+            live::run(host.clone(), live.clone(), redis_url, commits),
+        );
         let counters = Counters::new(&host.metrics);
-        let pipeline = Pipeline::start(&mut starting, settings.limits, &counters);
+        let pipeline = Pipeline::start(&mut starting, settings.limits, &counters, &live);
         let maintenance = jobs::maintain::run(host.clone(), settings.retention_days);
         starting.spawn("maintenance", maintenance);
-        let leads = consumers::leads(&host, settings.leads_url);
+        starting.spawn("roll-up", jobs::roll_up::run(host.clone()));
+        let leads = host.peer(Name::Leads, settings.leads_url);
+        let look_up = jobs::look_up::run(
+            host.clone(),
+            Arc::clone(&leads),
+            Arc::clone(&pipeline.addresses),
+        );
+        starting.spawn("addresses", look_up);
+        let leads = consumers::leads(&host, leads, Arc::clone(&pipeline.addresses));
         starting.spawn("feed of leads", leads.run(host.stop.clone()));
         let state = api::State {
             host,
@@ -74,6 +94,9 @@ impl Service for Analytics {
             salt: settings.salt,
             address: settings.address,
             link_days: settings.link_days,
+            keys: WriteKeys::default(),
+            live,
+            public_url: settings.public_url,
         };
         Ok(Self { starting, state })
     }

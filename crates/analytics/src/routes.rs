@@ -2,7 +2,11 @@
 
 use actix_web::web::{Data, ServiceConfig};
 
-use crate::api::{State, engagement, ingest, reports, tracking, visits};
+use crate::api::segment::{self, document};
+use crate::api::{
+    State, answers, engagement, export, ingest, live, reports, shares, snippet, tracking, visits,
+    write_keys,
+};
 
 pub fn routes(state: State) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
     let state = Data::new(state);
@@ -13,10 +17,31 @@ pub fn routes(state: State) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'sta
             .service(reports::overview)
             .service(reports::timeseries)
             .service(reports::links)
+            .service(reports::devices)
+            .service(reports::channels)
+            .service(answers::funnel)
+            .service(answers::retention)
+            .service(answers::attribution)
+            .service(answers::sessions)
+            .service(answers::goals)
+            .service(export::export)
+            .service(live::live)
+            .service(shares::create)
+            .service(shares::list)
+            .service(shares::delete)
+            .service(shares::shared)
+            .service(shares::report)
+            .service(snippet::snippet)
             .service(tracking::click)
             .service(tracking::open)
             .service(visits::visit)
-            .service(engagement::engagement);
+            .service(write_keys::create)
+            .service(write_keys::list)
+            .service(write_keys::read)
+            .service(write_keys::change)
+            .service(write_keys::revoke)
+            .service(engagement::engagement)
+            .configure(segment::routes);
     }
 }
 
@@ -26,8 +51,37 @@ pub fn routes(state: State) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'sta
     reports::overview,
     reports::timeseries,
     reports::links,
+    reports::devices,
+    reports::channels,
+    answers::funnel,
+    answers::retention,
+    answers::attribution,
+    answers::sessions,
+    answers::goals,
+    export::export,
+    live::live,
+    shares::create,
+    shares::list,
+    shares::delete,
+    shares::shared,
+    shares::report,
+    snippet::snippet,
     tracking::click,
     tracking::open,
     visits::visit,
+    write_keys::create,
+    write_keys::list,
+    write_keys::read,
+    write_keys::change,
+    write_keys::revoke,
+    document::identify,
+    document::track,
+    document::page,
+    document::screen,
+    document::group,
+    document::alias,
+    document::batch,
+    document::import,
+    document::settings,
 ))]
 pub struct Documentation;

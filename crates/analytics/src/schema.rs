@@ -20,6 +20,18 @@ diesel::table! {
         reasons -> Array<Text>,
         rules_version -> Int2,
         properties -> Nullable<Jsonb>,
+        name -> Nullable<Text>,
+        user_id -> Nullable<Text>,
+        visitor -> Nullable<Int8>,
+        source_id -> Nullable<Uuid>,
+        context -> Nullable<Jsonb>,
+        utm_source -> Nullable<Text>,
+        utm_medium -> Nullable<Text>,
+        utm_campaign -> Nullable<Text>,
+        device -> Nullable<Text>,
+        amount -> Nullable<Int8>,
+        currency -> Nullable<Text>,
+        order_id -> Nullable<Text>,
     }
 }
 
@@ -28,5 +40,34 @@ diesel::table! {
         id -> Uuid,
         duplicates -> Array<Int4>,
         committed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    write_keys (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        key -> Text,
+        origins -> Array<Text>,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    shares (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        hash -> Bytea,
+        campaign_id -> Nullable<Uuid>,
+        starts_at -> Nullable<Timestamptz>,
+        ends_at -> Nullable<Timestamptz>,
+        reports -> Array<Text>,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
     }
 }

@@ -13,6 +13,8 @@ use crate::pipeline::Limits;
 pub struct Settings {
     pub base: Base,
     pub leads_url: Url,
+    /// What links and libraries begin with.
+    pub public_url: Url,
     pub keyring: Keyring,
     /// Salts the hashes of addresses.
     pub salt: Secret,
@@ -36,6 +38,7 @@ impl Settings {
         Self {
             base,
             leads_url: read.url("LEADS_URL"),
+            public_url: read.url("CLARION_PUBLIC_URL"),
             keyring,
             salt: secret,
             address: read.or("ANALYTICS_ADDRESSES", AddressPolicy::Hash),
@@ -70,6 +73,7 @@ mod tests {
             "ANALYTICS_QUEUE_ROWS",
             "ANALYTICS_LINK_DAYS",
             "LEADS_URL",
+            "CLARION_PUBLIC_URL",
             "CLARION_LINK_SECRET",
         ] {
             assert!(text.contains(key), "{key} in {text}");

@@ -172,8 +172,11 @@ pub(crate) const TABLE: &[Route] = {
         route("/hooks", Notifications, Own),
         route("/api/v1/analytics", Analytics, Needed).bodies_up_to(16 * MIB),
         route("/api/v1/live", Analytics, Needed),
+        route("/api/v1/write-keys", Analytics, Needed),
         route("/c", Analytics, Open),
         route("/o", Analytics, Open),
+        route("/s", Analytics, Open),
+        route("/t.js", Analytics, Open).for_every_page(),
         route("/visits", Analytics, Open).for_every_page(),
         route("/v1", Analytics, Own)
             .bodies_up_to(16 * MIB)

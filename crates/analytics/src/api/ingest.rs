@@ -40,7 +40,7 @@ pub struct RejectedView {
 pub struct NewEvent {
     /// A UUID, or any text up to 128 characters. An id counts once within seven days.
     pub id: Option<String>,
-    /// `view`, `click`, `open`, `goal`, or a name of your own.
+    /// `view`, `click`, `open`, `goal`, `identify`, `refund`, or a name of your own.
     #[serde(rename = "type")]
     pub kind: String,
     /// When it was received, if absent.
@@ -48,8 +48,14 @@ pub struct NewEvent {
     pub campaign_id: Option<common::CampaignId>,
     pub lead_id: Option<common::LeadId>,
     pub anonymous_id: Option<String>,
+    /// Your own id of the person.
+    pub user_id: Option<String>,
+    /// Which of its type it is: the name of a goal or a page.
+    pub name: Option<String>,
     pub url: Option<String>,
-    /// An object of at most 32 kB.
+    /// An object of at most 32 kB. `amount`, in minor units, and `currency` are counted as
+    /// revenue; those of a `refund` are taken off. An `identify` joins the ids it carries, and the
+    /// lead whose address `email` is.
     #[schema(value_type = Option<Object>)]
     pub properties: Option<serde_json::Value>,
 }
@@ -97,7 +103,7 @@ pub(crate) async fn ingest(
     }))
 }
 
-async fn store(
+pub(super) async fn store(
     state: &State,
     events: Vec<crate::domain::event::Event>,
     bytes: usize,
@@ -127,7 +133,7 @@ fn rejected(refused: &Refused) -> RejectedView {
 }
 
 impl State {
-    fn count(&self, receipt: Receipt, rejected: usize) {
+    pub(super) fn count(&self, receipt: Receipt, rejected: usize) {
         let counts = [
             ("accepted", receipt.accepted),
             ("duplicate", receipt.duplicates),

@@ -1,19 +1,31 @@
 //! What is answered over HTTP.
 
+pub mod answers;
 pub mod engagement;
+pub mod export;
 pub mod ingest;
+pub mod live;
 pub mod reports;
+pub mod segment;
+pub mod shares;
+pub mod snippet;
 pub mod tracking;
 pub mod visits;
+pub mod write_keys;
 
 use actix_web::HttpRequest;
-use chassis::Host;
+use chassis::{Host, InvalidInput};
 use chrono::{DateTime, Utc};
+use common::page::PageQuery;
 use common::token::Keyring;
-use common::values::Secret;
+use common::values::{Invalid, Secret};
+use serde::de::DeserializeOwned;
+use url::Url;
 
 use crate::domain::address::AddressPolicy;
 use crate::domain::verdict::{Facts, HitKind};
+use crate::keys::WriteKeys;
+use crate::live::Live;
 use crate::metrics::Counters;
 use crate::pipeline::Pipeline;
 
@@ -27,6 +39,32 @@ pub struct State {
     pub salt: Secret,
     pub address: AddressPolicy,
     pub link_days: i64,
+    pub keys: WriteKeys,
+    pub live: Live,
+    /// What the world reaches us by.
+    pub public_url: Url,
+}
+
+impl State {
+    fn public_host(&self) -> String {
+        let host = self.public_url.host_str().unwrap_or_default();
+        match self.public_url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
+    fn public_scheme(&self) -> &str {
+        self.public_url.scheme()
+    }
+}
+
+/// The size and the start of a page.
+fn paging<K: DeserializeOwned>(query: &PageQuery) -> Result<(i64, Option<K>), InvalidInput> {
+    let refuse = |pointer: &str, why: Invalid| InvalidInput::field(pointer, why.0);
+    let limit = query.limit().map_err(|why| refuse("query/limit", why))?;
+    let after = query.after().map_err(|why| refuse("query/cursor", why))?;
+    Ok((limit, after))
 }
 
 /// Longest user agent that is kept.

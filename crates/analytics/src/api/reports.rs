@@ -1,4 +1,4 @@
-//! `GET /api/v1/analytics/{overview,timeseries,links}`
+//! `GET /api/v1/analytics/{overview,timeseries,links,devices,channels}`
 
 use actix_web::get;
 use actix_web::web::{self, Data};
@@ -8,13 +8,16 @@ use chassis::http::Query;
 use chrono::{DateTime, Duration, Utc};
 use common::auth::Scope;
 use common::dto::report::LinkHits;
-use common::values::Money;
-use common::{CampaignId, FieldError};
+use common::values::{Currency, Money};
+use common::{CampaignId, FieldError, WorkspaceId};
+use diesel::PgConnection;
 use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::error::Error;
-use crate::store::reports::{self, Period};
+use crate::store::answers;
+use crate::store::counted::{self, Cut, Sum, Valued};
+use crate::store::reports::{self, Overview, Period};
 
 /// What a report covers when the caller does not say.
 const USUAL_DAYS: i64 = 30;
@@ -35,9 +38,11 @@ pub struct ReportQuery {
     to: Option<DateTime<Utc>>,
     /// Only this campaign's events.
     campaign_id: Option<CampaignId>,
-    /// For time series: `hour`, `day` (usual) or `week`, in UTC.
+    /// For time series and cohorts: `hour` (not for cohorts), `day` (usual) or `week`.
     interval: Option<Interval>,
-    /// For links: 1 to 500, 50 when absent.
+    /// Whose hours, days and weeks: an IANA name such as `Asia/Kolkata`; UTC when absent.
+    timezone: Option<String>,
+    /// For lists: 1 to 500, 50 when absent.
     limit: Option<i64>,
 }
 
@@ -51,7 +56,7 @@ pub enum Interval {
 }
 
 impl Interval {
-    fn unit(self) -> (&'static str, Duration) {
+    pub(super) fn unit(self) -> (&'static str, Duration) {
         match self {
             Self::Hour => ("hour", Duration::hours(1)),
             Self::Day => ("day", Duration::days(1)),
@@ -69,9 +74,9 @@ pub struct Counts {
     pub clicks: i64,
     pub opens: i64,
     pub unsubscribes: i64,
-    /// Different people, known or anonymous.
+    /// Different people, known or anonymous: exactly up to 128, then within a few percent.
     pub visitors: i64,
-    /// Goals that were reached.
+    /// Goals that were reached, and orders.
     pub conversions: i64,
     /// Events by scanners, prefetchers and bots.
     pub machine: i64,
@@ -99,7 +104,7 @@ pub struct OverviewView {
     pub to: DateTime<Utc>,
     #[serde(flatten)]
     pub counts: Counts,
-    /// One sum per currency. Empty while nothing is sold.
+    /// One sum per currency, net of refunds.
     pub revenue: Vec<Money>,
 }
 
@@ -129,7 +134,38 @@ pub struct LinksView {
 }
 
 impl ReportQuery {
-    fn period(&self, caller: &Caller, now: DateTime<Utc>) -> Result<Period, InvalidInput> {
+    pub(super) fn over(
+        from: Option<DateTime<Utc>>,
+        to: Option<DateTime<Utc>>,
+        campaign_id: Option<CampaignId>,
+    ) -> Self {
+        Self {
+            from,
+            to,
+            campaign_id,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn with(
+        self,
+        interval: Option<Interval>,
+        timezone: Option<String>,
+        limit: Option<i64>,
+    ) -> Self {
+        Self {
+            interval,
+            timezone,
+            limit,
+            ..self
+        }
+    }
+
+    pub(super) fn period(
+        &self,
+        workspace: WorkspaceId,
+        now: DateTime<Utc>,
+    ) -> Result<Period, InvalidInput> {
         let to = self.to.unwrap_or(now);
         let usual = || to.checked_sub_signed(Duration::days(USUAL_DAYS));
         let Some(from) = self.from.or_else(usual).filter(|from| *from < to) else {
@@ -145,12 +181,60 @@ impl ReportQuery {
             return Err(InvalidInput::fields(strange));
         }
         Ok(Period {
-            workspace: caller.workspace,
+            workspace,
             from,
             to,
             campaign: self.campaign_id,
         })
     }
+
+    /// The time zone, if it is one.
+    pub(super) fn zone(&self) -> Result<String, InvalidInput> {
+        let Some(name) = self.timezone.as_deref() else {
+            return Ok("UTC".to_owned());
+        };
+        match name.parse::<chrono_tz::Tz>() {
+            Ok(zone) => Ok(zone.name().to_owned()),
+            Err(_) => Err(InvalidInput::field(
+                "query/timezone",
+                "must be an IANA name such as Europe/Berlin",
+            )),
+        }
+    }
+
+    /// How many a list has at most.
+    pub(super) fn most(&self) -> Result<i64, InvalidInput> {
+        let limit = self.limit.unwrap_or(USUAL_LINKS);
+        match (1..=MAX_LINKS).contains(&limit) {
+            true => Ok(limit),
+            false => Err(InvalidInput::field(
+                "query/limit",
+                format!("must be between 1 and {MAX_LINKS}"),
+            )),
+        }
+    }
+
+    pub(super) fn interval(&self) -> Interval {
+        self.interval.unwrap_or(Interval::Day)
+    }
+}
+
+/// Refuses a zone that we know and the database does not.
+pub(super) fn check_zone(conn: &mut PgConnection, zone: &str) -> Result<(), Error> {
+    match zone == "UTC" || answers::knows_zone(conn, zone)? {
+        true => Ok(()),
+        false => Err(InvalidInput::field("query/timezone", "is not known to the database").into()),
+    }
+}
+
+/// Sums as the API writes money. What has no proper currency is left out.
+pub(super) fn money(sums: Vec<Sum>) -> Vec<Money> {
+    let money = |sum: Sum| {
+        let currency = Currency::try_from(sum.currency).ok()?;
+        let amount = sum.amount;
+        Some(Money { amount, currency })
+    };
+    sums.into_iter().filter_map(money).collect()
 }
 
 #[utoipa::path(
@@ -169,18 +253,35 @@ pub(crate) async fn overview(
     query: Query<ReportQuery>,
 ) -> Result<web::Json<OverviewView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
-    let period = query.period(&caller, state.host.clock.now())?;
-    let counts = state
+    overview_of(&state, caller.workspace, &query)
+        .await
+        .map(web::Json)
+}
+
+pub(super) async fn overview_of(
+    state: &State,
+    workspace: WorkspaceId,
+    query: &ReportQuery,
+) -> Result<OverviewView, Error> {
+    let period = query.period(workspace, state.host.clock.now())?;
+    let (counts, revenue) = state
         .host
         .db
-        .run(move |conn| Ok::<_, Error>(reports::overview(conn, period)?))
+        .run(move |conn| {
+            let answer = counted::at_one_moment(conn, |conn| {
+                let pieces = counted::pieces(conn, period, Cut::default())?;
+                let counts: Overview = pieces.into_values().next().unwrap_or_default();
+                Ok((counts, counted::revenue(conn, period)?))
+            })?;
+            Ok::<_, Error>(answer)
+        })
         .await?;
-    Ok(web::Json(OverviewView {
+    Ok(OverviewView {
         from: period.from,
         to: period.to,
         counts: counts.into(),
-        revenue: Vec::new(),
-    }))
+        revenue: money(revenue),
+    })
 }
 
 #[utoipa::path(
@@ -199,8 +300,18 @@ pub(crate) async fn timeseries(
     query: Query<ReportQuery>,
 ) -> Result<web::Json<TimeseriesView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
-    let period = query.period(&caller, state.host.clock.now())?;
-    let interval = query.interval.unwrap_or(Interval::Day);
+    timeseries_of(&state, caller.workspace, &query)
+        .await
+        .map(web::Json)
+}
+
+pub(super) async fn timeseries_of(
+    state: &State,
+    workspace: WorkspaceId,
+    query: &ReportQuery,
+) -> Result<TimeseriesView, Error> {
+    let period = query.period(workspace, state.host.clock.now())?;
+    let (interval, zone) = (query.interval(), query.zone()?);
     let (unit, length) = interval.unit();
     if (period.to - period.from).num_seconds() / length.num_seconds() > MAX_POINTS {
         let detail = format!("would have more than {MAX_POINTS} points in this period");
@@ -209,18 +320,28 @@ pub(crate) async fn timeseries(
     let points = state
         .host
         .db
-        .run(move |conn| Ok::<_, Error>(reports::timeseries(conn, period, unit)?))
+        .run(move |conn| {
+            check_zone(conn, &zone)?;
+            let cut = Cut { unit, zone: &zone };
+            let points = counted::at_one_moment(conn, |conn| {
+                let mut counts = counted::pieces(conn, period, cut)?;
+                let grid = counted::grid(conn, period, cut, MAX_POINTS + 2)?;
+                let point = |at| (at, counts.remove(&at).unwrap_or_default());
+                Ok(grid.into_iter().map(point).collect::<Vec<_>>())
+            })?;
+            Ok::<_, Error>(points)
+        })
         .await?;
-    let view = |point: reports::Point| PointView {
-        at: point.at,
-        counts: point.counts.into(),
+    let view = |(at, counts): (DateTime<Utc>, Overview)| PointView {
+        at,
+        counts: counts.into(),
     };
-    Ok(web::Json(TimeseriesView {
+    Ok(TimeseriesView {
         from: period.from,
         to: period.to,
         interval,
         points: points.into_iter().map(view).collect(),
-    }))
+    })
 }
 
 #[utoipa::path(
@@ -239,16 +360,181 @@ pub(crate) async fn links(
     query: Query<ReportQuery>,
 ) -> Result<web::Json<LinksView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
-    let period = query.period(&caller, state.host.clock.now())?;
-    let limit = query.limit.unwrap_or(USUAL_LINKS);
-    if !(1..=MAX_LINKS).contains(&limit) {
-        let detail = format!("must be between 1 and {MAX_LINKS}");
-        return Err(InvalidInput::field("query/limit", detail).into());
-    }
+    links_of(&state, caller.workspace, &query)
+        .await
+        .map(web::Json)
+}
+
+pub(super) async fn links_of(
+    state: &State,
+    workspace: WorkspaceId,
+    query: &ReportQuery,
+) -> Result<LinksView, Error> {
+    let period = query.period(workspace, state.host.clock.now())?;
+    let limit = query.most()?;
     let items = state
         .host
         .db
         .run(move |conn| Ok::<_, Error>(reports::links(conn, period, limit)?))
         .await?;
-    Ok(web::Json(LinksView { items }))
+    Ok(LinksView { items })
+}
+
+/// What came from one kind of device, by humans.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = analytics::Device)]
+pub struct DeviceView {
+    /// `desktop`, `mobile`, `tablet` or `unknown`.
+    pub device: String,
+    #[serde(flatten)]
+    pub counts: ValueCounts,
+}
+
+/// What came by one channel, by humans. Absent: the link did not say.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = analytics::Channel)]
+pub struct ChannelView {
+    pub source: Option<String>,
+    pub medium: Option<String>,
+    pub campaign: Option<String>,
+    #[serde(flatten)]
+    pub counts: ValueCounts,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = analytics::ValueCounts)]
+pub struct ValueCounts {
+    pub events: i64,
+    pub views: i64,
+    pub clicks: i64,
+    pub conversions: i64,
+    pub visitors: i64,
+}
+
+impl From<&Valued> for ValueCounts {
+    fn from(valued: &Valued) -> Self {
+        Self {
+            events: valued.events,
+            views: valued.views,
+            clicks: valued.clicks,
+            conversions: valued.conversions,
+            visitors: valued.visitors,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = analytics::Devices)]
+pub struct DevicesView {
+    /// Those with the most events first.
+    pub items: Vec<DeviceView>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = analytics::Channels)]
+pub struct ChannelsView {
+    /// Those with the most events first.
+    pub items: Vec<ChannelView>,
+}
+
+async fn values(
+    state: &State,
+    workspace: WorkspaceId,
+    query: &ReportQuery,
+    dimension: &'static str,
+) -> Result<Vec<Valued>, Error> {
+    let period = query.period(workspace, state.host.clock.now())?;
+    let most = usize::try_from(query.most()?).unwrap_or(0);
+    let values = state
+        .host
+        .db
+        .run(move |conn| {
+            let values = counted::at_one_moment(conn, |conn| {
+                counted::values(conn, period, dimension, most)
+            })?;
+            Ok::<_, Error>(values)
+        })
+        .await?;
+    Ok(values)
+}
+
+#[utoipa::path(
+    tag = "analytics",
+    operation_id = "analytics_devices",
+    params(ReportQuery),
+    responses(
+        (status = 200, description = "What people held in their hands", body = DevicesView),
+        (status = 422, description = "The query cannot be answered", body = common::Problem),
+    )
+)]
+#[get("/api/v1/analytics/devices")]
+pub(crate) async fn devices(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<ReportQuery>,
+) -> Result<web::Json<DevicesView>, Error> {
+    caller.require(Scope::AnalyticsRead)?;
+    devices_of(&state, caller.workspace, &query)
+        .await
+        .map(web::Json)
+}
+
+pub(super) async fn devices_of(
+    state: &State,
+    workspace: WorkspaceId,
+    query: &ReportQuery,
+) -> Result<DevicesView, Error> {
+    let values = values(state, workspace, query, "device").await?;
+    let view = |valued: &Valued| DeviceView {
+        device: valued.value.first().cloned().unwrap_or_default(),
+        counts: valued.into(),
+    };
+    let items = values.iter().map(view).collect();
+    Ok(DevicesView { items })
+}
+
+#[utoipa::path(
+    tag = "analytics",
+    operation_id = "analytics_channels",
+    params(ReportQuery),
+    responses(
+        (status = 200, description = "Where people came from, by UTM parameters", body = ChannelsView),
+        (status = 422, description = "The query cannot be answered", body = common::Problem),
+    )
+)]
+#[get("/api/v1/analytics/channels")]
+pub(crate) async fn channels(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<ReportQuery>,
+) -> Result<web::Json<ChannelsView>, Error> {
+    caller.require(Scope::AnalyticsRead)?;
+    channels_of(&state, caller.workspace, &query)
+        .await
+        .map(web::Json)
+}
+
+pub(super) async fn channels_of(
+    state: &State,
+    workspace: WorkspaceId,
+    query: &ReportQuery,
+) -> Result<ChannelsView, Error> {
+    let values = values(state, workspace, query, "channel").await?;
+    let view = |valued: &Valued| {
+        let part = |at: usize| {
+            valued
+                .value
+                .get(at)
+                .filter(|text| !text.is_empty())
+                .cloned()
+        };
+        ChannelView {
+            source: part(0),
+            medium: part(1),
+            campaign: part(2),
+            counts: valued.into(),
+        }
+    };
+    let items = values.iter().map(view).collect();
+    Ok(ChannelsView { items })
 }

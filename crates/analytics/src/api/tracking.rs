@@ -11,7 +11,9 @@ use common::token::{MailToken, Purpose};
 use serde_json::json;
 
 use super::{State, Visitor};
+use crate::domain::device;
 use crate::domain::event::{CLICK, Event, OPEN, RawJson};
+use crate::domain::utm::Utm;
 use crate::domain::verdict::{HitKind, judge};
 use crate::pipeline::Recorded;
 
@@ -168,6 +170,11 @@ impl State {
             "since_issue_ms": (now - token.issued_at).num_milliseconds(),
         });
         event.properties = Some(RawJson(facts.to_string()));
+        event.device = device::class(&visitor.user_agent);
+        if let Some(url) = &event.url {
+            event.came_by(Utm::of_url(url));
+        }
+        event.recognise();
         event
     }
 }

@@ -5,14 +5,17 @@ use std::io::Write;
 
 use chrono::{DateTime, Utc};
 use common::events::EngagementKind;
-use common::{CampaignId, EventId, LeadId, MessageId, WorkspaceId};
+use common::{CampaignId, EventId, LeadId, MessageId, WorkspaceId, WriteKeyId};
 use diesel::Insertable;
 use diesel::pg::Pg;
 use diesel::serialize::{IsNull, Output, ToSql};
 use diesel::sql_types::{Jsonb, Text};
 
+use crate::domain::money::Amount;
 use crate::domain::rules;
+use crate::domain::utm::Utm;
 use crate::domain::verdict::{Judgement, Verdict};
+use crate::domain::visitor::Visitor;
 use crate::schema::events;
 
 /// An event on its way into the database, as one row of `events`.
@@ -37,6 +40,21 @@ pub struct Event {
     pub reasons: Vec<&'static str>,
     pub rules_version: i16,
     pub properties: Option<RawJson>,
+    pub name: Option<String>,
+    pub user_id: Option<String>,
+    pub visitor: Option<Visitor>,
+    pub source_id: Option<WriteKeyId>,
+    pub context: Option<RawJson>,
+    pub utm_source: Option<String>,
+    pub utm_medium: Option<String>,
+    pub utm_campaign: Option<String>,
+    pub device: Option<&'static str>,
+    pub amount: Option<i64>,
+    pub currency: Option<String>,
+    pub order_id: Option<String>,
+    /// What it says about who is who.
+    #[diesel(skip_insertion)]
+    pub said: Option<Box<Said>>,
     /// Whether the sender gave the id, so that the event may be a repetition.
     #[diesel(skip_insertion)]
     pub id_given: bool,
@@ -67,7 +85,43 @@ impl Event {
             reasons: Vec::new(),
             rules_version: rules::VERSION,
             properties: None,
+            name: None,
+            user_id: None,
+            visitor: None,
+            source_id: None,
+            context: None,
+            utm_source: None,
+            utm_medium: None,
+            utm_campaign: None,
+            device: None,
+            amount: None,
+            currency: None,
+            order_id: None,
+            said: None,
             id_given: false,
+        }
+    }
+
+    /// Says who it was by the best of the ids it carries: lead, user, or anonymous.
+    pub fn recognise(&mut self) {
+        let workspace = self.workspace_id;
+        let lead = self.lead_id.map(|id| Visitor::lead(workspace, id));
+        let user = || Some(Visitor::user(workspace, self.user_id.as_deref()?));
+        let anonymous = || Some(Visitor::anonymous(workspace, self.anonymous_id.as_deref()?));
+        self.visitor = lead.or_else(user).or_else(anonymous);
+    }
+
+    pub fn came_by(&mut self, utm: Utm) {
+        self.utm_source = utm.source;
+        self.utm_medium = utm.medium;
+        self.utm_campaign = utm.campaign;
+    }
+
+    pub fn brought(&mut self, amount: Option<Amount>) {
+        if let Some(amount) = amount {
+            self.amount = Some(amount.minor);
+            self.currency = Some(amount.currency);
+            self.order_id = amount.order_id;
         }
     }
 
@@ -105,9 +159,28 @@ impl Event {
     }
 }
 
+/// What an event says about who is who.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// These are one person, who has this address.
+    Identified {
+        anonymous: Option<Visitor>,
+        user: Option<Visitor>,
+        lead: Option<LeadId>,
+        /// In lower case.
+        email: Option<String>,
+    },
+    /// Whoever was known by the former is now known by the latter.
+    Renamed { former: [Visitor; 2], user: Visitor },
+}
+
 pub const CLICK: &str = "click";
 pub const OPEN: &str = "open";
 pub const UNSUBSCRIBE: &str = "unsubscribe";
+pub const VIEW: &str = "view";
+pub const IDENTIFY: &str = "identify";
+/// What takes back what an order brought.
+pub const REFUND: &str = "refund";
 
 /// JSON text that [`crate::domain::json`] found fit for a `jsonb` column; it is passed on as it is.
 #[derive(Clone, Debug, PartialEq, Eq, diesel::expression::AsExpression)]

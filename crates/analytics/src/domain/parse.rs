@@ -8,14 +8,19 @@ use std::fmt;
 
 use chassis::InvalidInput;
 use chrono::{DateTime, Duration, TimeZone, Utc};
+use common::values::EmailAddress;
 use common::{CampaignId, EventId, FieldError, LeadId, WorkspaceId};
 use serde::Deserialize;
-use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor as Reads};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::domain::event::Event;
+use crate::domain::event::{Event, IDENTIFY, REFUND, RawJson, Said};
 use crate::domain::json;
+use crate::domain::money::{self, Amount};
+use crate::domain::utm::Utm;
+use crate::domain::visitor::Visitor;
 
 /// The most events of one request.
 pub const MAX_EVENTS: usize = 1000;
@@ -128,7 +133,7 @@ impl<'de> Deserialize<'de> for Top<'de> {
 
 struct TopVisitor;
 
-impl<'de> Visitor<'de> for TopVisitor {
+impl<'de> Reads<'de> for TopVisitor {
     type Value = Top<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,7 +166,7 @@ struct List<'a>(Vec<&'a RawValue>);
 impl<'de> Deserialize<'de> for List<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Items;
-        impl<'de> Visitor<'de> for Items {
+        impl<'de> Reads<'de> for Items {
             type Value = List<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,6 +202,10 @@ struct Written<'a> {
     #[serde(borrow)]
     anonymous_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    user_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     url: Option<Cow<'a, str>>,
     #[serde(borrow)]
     properties: Option<&'a RawValue>,
@@ -225,12 +234,63 @@ fn event(text: &str, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<Event
     event.campaign_id = written.campaign_id;
     event.lead_id = written.lead_id;
     event.anonymous_id = written.anonymous_id.map(Cow::into_owned);
+    event.user_id = written.user_id.map(Cow::into_owned);
+    event.name = written.name.map(Cow::into_owned);
     event.url = written.url.map(Cow::into_owned);
+    if let Some(url) = event.url.as_deref().filter(|url| url.contains("utm_")) {
+        event.came_by(Utm::of_url(url));
+    }
+    event.recognise();
+    if let Some(properties) = &properties {
+        read_properties(&mut event, &properties.0);
+    }
+    if event.kind == IDENTIFY {
+        identify(&mut event, properties.as_ref());
+    }
     event.properties = properties;
     Ok(event)
 }
 
-fn given_id(text: &str) -> EventId {
+/// Most events bring no money, and their properties are not looked into.
+fn read_properties(event: &mut Event, text: &str) {
+    if !text.contains("\"amount\"") {
+        return;
+    }
+    let amount = serde_json::from_str(text)
+        .ok()
+        .and_then(|value| money::minor(&value));
+    event.brought(amount.map(|amount| match event.kind == REFUND {
+        true => Amount {
+            minor: amount.minor.saturating_abs().saturating_neg(),
+            ..amount
+        },
+        false => amount,
+    }));
+}
+
+fn identify(event: &mut Event, properties: Option<&RawJson>) {
+    let workspace = event.workspace_id;
+    let anonymous = event.anonymous_id.as_deref();
+    let email = properties.and_then(|text| serde_json::from_str::<Value>(&text.0).ok());
+    event.said = Some(Box::new(Said::Identified {
+        anonymous: anonymous.map(|id| Visitor::anonymous(workspace, id)),
+        user: event
+            .user_id
+            .as_deref()
+            .map(|id| Visitor::user(workspace, id)),
+        lead: event.lead_id,
+        email: email.and_then(|properties| address(properties.get("email")?)),
+    }));
+}
+
+/// An e-mail address as people are found by it.
+pub fn address(value: &Value) -> Option<String> {
+    let address = EmailAddress::parse(value.as_str()?).ok()?;
+    Some(address.key())
+}
+
+/// The id of an event by the text that its sender gave it.
+pub fn given_id(text: &str) -> EventId {
     let derived = || Uuid::new_v5(&ID_NAMESPACE, text.as_bytes());
     EventId(Uuid::parse_str(text).unwrap_or_else(|_| derived()))
 }
@@ -265,6 +325,8 @@ fn check(written: &Written<'_>, now: DateTime<Utc>, bad: &mut Vec<FieldError>) {
     let texts = [
         ("/id", &written.id, MAX_NAME),
         ("/anonymous_id", &written.anonymous_id, MAX_NAME),
+        ("/user_id", &written.user_id, MAX_NAME),
+        ("/name", &written.name, MAX_NAME),
         ("/url", &written.url, MAX_URL),
     ];
     for (pointer, text, most) in texts {
@@ -292,7 +354,7 @@ fn is_type(kind: &str) -> bool {
 }
 
 /// Reports find an event by the day it was received, so it must not lie far ahead of it.
-fn plausible(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+pub fn plausible(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     let earliest = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single();
     at <= now + Duration::days(1) && earliest.is_some_and(|earliest| at >= earliest)
 }

@@ -26,6 +26,8 @@ pub(super) struct Batch {
     tried: bool,
     /// Events of each submission that were known before; empty when there were none.
     duplicates: Vec<i32>,
+    /// Whether it told addresses of which it is not known whose they are.
+    pub(super) tells_addresses: bool,
 }
 
 impl Batch {
@@ -36,12 +38,25 @@ impl Batch {
             submissions: vec![first],
             tried: false,
             duplicates: Vec::new(),
+            tells_addresses: false,
         }
     }
 
     pub(super) fn push(&mut self, submission: Submission) {
         self.rows += submission.events.len();
         self.submissions.push(submission);
+    }
+
+    /// Since when its events were received, by workspace.
+    pub(super) fn since(&self) -> BTreeMap<WorkspaceId, DateTime<Utc>> {
+        let mut oldest = BTreeMap::new();
+        for event in self.events() {
+            let since = oldest
+                .entry(event.workspace_id)
+                .or_insert(event.received_at);
+            *since = event.received_at.min(*since);
+        }
+        oldest
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -106,12 +121,18 @@ impl Batch {
         }
         let (rows, duplicates) = self.rows_to_write(fresh);
         let engagements = engagements(&rows);
+        let said = rows
+            .iter()
+            .filter_map(|event| Some((event.workspace_id, event.said.as_deref()?)));
+        let said: Vec<_> = said.collect();
+        let tells_addresses = !said.is_empty() && store::people::hear(conn, &said)?;
         store::events::copy(conn, rows)?;
         for (workspace, items) in engagements {
             let batch_id = self.id;
             outbox::push(conn, workspace, &EngagementRecorded { batch_id, items })?;
         }
         store::batches::insert(conn, self.id, &duplicates, now)?;
+        self.tells_addresses = tells_addresses;
         Ok(duplicates)
     }
 

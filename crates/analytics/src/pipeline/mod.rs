@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use chassis::Host;
 use chassis::host::Starting;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::domain::event::Event;
+use crate::live::Live;
 use crate::metrics::Counters;
 use gate::{Gate, Permit};
 use writer::Writer;
@@ -80,6 +81,8 @@ pub struct Pipeline {
     /// Clicks and opens. They have a writer of their own, so that nobody who follows a link waits
     /// behind somebody's bulk upload, and it keeps what it has until Postgres is back.
     pub hits: Lane,
+    /// Rings when addresses are to be looked up.
+    pub addresses: Arc<Notify>,
 }
 
 /// A bounded queue with its writers. Clones share it.
@@ -102,12 +105,26 @@ struct Submission {
 impl Pipeline {
     /// Starts the writers as tasks of the service. They end when the last clone of the pipeline
     /// is gone and everything that waited is answered.
-    pub fn start(starting: &mut Starting, limits: Limits, counters: &Counters) -> Self {
+    pub fn start(
+        starting: &mut Starting,
+        limits: Limits,
+        counters: &Counters,
+        live: &Live,
+    ) -> Self {
         let host = starting.host.clone();
+        let addresses = Arc::new(Notify::new());
         let mut lane = |name: &'static str, writers: usize, hits: bool| {
             let (lane, queue) = Lane::new(name, limits, counters);
             for _ in 0..writers {
-                let writer = Writer::new(&host, &queue, &lane.away, counters.clone(), hits);
+                let writer = Writer::new(
+                    &host,
+                    &queue,
+                    &lane.away,
+                    counters.clone(),
+                    &addresses,
+                    live,
+                    hits,
+                );
                 starting.spawn(name, run(writer, host.clone()));
             }
             lane
@@ -115,6 +132,7 @@ impl Pipeline {
         Self {
             events: lane("events", limits.writers, false),
             hits: lane("hits", 1, true),
+            addresses,
         }
     }
 }

@@ -8,10 +8,12 @@ use chassis::error::is_away;
 use chassis::{Clock, Db, Host};
 use diesel::PgConnection;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
 use super::{NotStored, Queue};
+use crate::live::Live;
 use crate::metrics::Counters;
 
 /// Most rows of one commit; a request's events are never split.
@@ -28,6 +30,9 @@ pub(super) struct Writer {
     queue: Queue,
     away: Arc<AtomicBool>,
     counters: Counters,
+    /// Rung when addresses are to be looked up.
+    addresses: Arc<Notify>,
+    live: Live,
     /// Whether it writes hits: it looks for bursts of clicks, and keeps a batch until Postgres is
     /// back, because whoever clicked will not click again for our sake.
     hits: bool,
@@ -48,6 +53,8 @@ impl Writer {
         queue: &Queue,
         away: &Arc<AtomicBool>,
         counters: Counters,
+        addresses: &Arc<Notify>,
+        live: &Live,
         hits: bool,
     ) -> Self {
         Self {
@@ -57,6 +64,8 @@ impl Writer {
             queue: Arc::clone(queue),
             away: Arc::clone(away),
             counters,
+            addresses: Arc::clone(addresses),
+            live: live.clone(),
             hits,
             conn: None,
         }
@@ -95,7 +104,15 @@ impl Writer {
         let patience = Instant::now() + PATIENCE;
         loop {
             match self.attempt(&mut batch) {
-                Ok(()) => return batch.answer(),
+                Ok(()) => {
+                    if batch.tells_addresses {
+                        self.addresses.notify_one();
+                    }
+                    for (workspace, since) in batch.since() {
+                        self.live.committed(workspace, since);
+                    }
+                    return batch.answer();
+                }
                 Err(Trouble::Refused(error)) => return self.one_by_one(batch, &error),
                 Err(Trouble::Passing(cause)) if self.goes_on(patience) => {
                     tracing::warn!(batch.id = %batch.id, rows = batch.rows(), cause, "a batch is tried again");

@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, BigInt, Int4, Text, Timestamptz, Uuid as SqlUuid}
 use crate::domain::burst::Click;
 use crate::domain::event::Event;
 use crate::domain::rules;
+use crate::store::rollups;
 
 /// How many locks the messages share. Few enough that a batch of any size fits into Postgres's
 /// lock table, many enough that unrelated messages seldom wait for each other.
@@ -109,6 +110,8 @@ pub fn accuse<'a>(
     if ids.is_empty() {
         return Ok(());
     }
+    let received = workspaces.iter().copied().zip(times.iter().copied());
+    rollups::touch(conn, received)?;
     sql_query(
         "UPDATE events e
          SET verdict = CASE e.verdict WHEN 'human' THEN 'scanner' ELSE e.verdict END,

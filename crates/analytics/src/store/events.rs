@@ -4,12 +4,15 @@ use diesel::prelude::*;
 
 use crate::domain::event::Event;
 use crate::schema::events;
+use crate::store::rollups;
 
-/// Writes rows by binary `COPY`; each goes to its day's partition.
+/// Writes rows by binary `COPY`; each goes to its day's partition, and its hour is to be counted.
 pub fn copy(conn: &mut PgConnection, rows: Vec<&Event>) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());
     }
+    let received = rows.iter().map(|row| (row.workspace_id, row.received_at));
+    rollups::touch(conn, received)?;
     diesel::copy_from(events::table)
         .from_insertable(rows)
         .execute(conn)?;

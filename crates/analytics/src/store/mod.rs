@@ -1,9 +1,17 @@
 //! Queries, on a connection in this service's schema.
 
+pub mod answers;
 pub mod batches;
 pub mod bursts;
+pub mod counted;
 pub mod events;
+pub mod exports;
 pub mod ids;
+pub mod live;
 pub mod partitions;
+pub mod people;
 pub mod reports;
+pub mod rollups;
+pub mod shares;
 pub mod visits;
+pub mod write_keys;

@@ -1,4 +1,4 @@
-//! Answers, counted from the events themselves.
+//! What is counted from the events themselves: a campaign's engagement and links.
 //!
 //! Events are found by when they happened, and stored by when they were received. Nothing is
 //! received more than a day before it happened, so a day's grace finds them all.
@@ -114,55 +114,28 @@ pub struct Overview {
     pub visitors: i64,
 }
 
-/// Counts of humans' events by kind; `events` and `machine` count all and the others'.
-const COUNTS: &str = "count(*) AS events,
+/// Counts of humans' events by kind; `events` and `machine` count all and the others'. Who they
+/// were is counted by sketches.
+pub const COUNTS: &str = "count(*) AS events,
      count(*) FILTER (WHERE verdict <> 'human') AS machine,
      count(*) FILTER (WHERE verdict = 'human' AND type = 'view') AS views,
      count(*) FILTER (WHERE verdict = 'human' AND type = 'open') AS opens,
      count(*) FILTER (WHERE verdict = 'human' AND type = 'click') AS clicks,
      count(*) FILTER (WHERE verdict = 'human' AND type = 'unsubscribe') AS unsubscribes,
-     count(*) FILTER (WHERE verdict = 'human' AND type = 'goal') AS conversions,
-     count(DISTINCT coalesce(lead_id::text, anonymous_id)) FILTER (WHERE verdict = 'human') AS visitors";
+     count(*) FILTER (WHERE verdict = 'human' AND (type = 'goal' OR amount > 0)) AS conversions,
+     0::bigint AS visitors";
 
-pub fn overview(conn: &mut PgConnection, period: Period) -> QueryResult<Overview> {
-    sql_query(format!("SELECT {COUNTS} FROM events WHERE {PERIOD}"))
-        .bind::<SqlUuid, _>(period.workspace)
-        .bind::<Timestamptz, _>(period.from)
-        .bind::<Timestamptz, _>(period.to)
-        .bind::<Nullable<SqlUuid>, _>(period.campaign)
-        .get_result(conn)
-}
-
-/// What happened in one interval of a period.
-#[derive(Clone, Copy, Debug, QueryableByName)]
-pub struct Point {
-    #[diesel(sql_type = Timestamptz)]
-    pub at: DateTime<Utc>,
-    #[diesel(embed)]
-    pub counts: Overview,
-}
-
-/// One point per `unit` (`hour`, `day` or `week`, UTC) of the period, also where nothing happened.
-pub fn timeseries(conn: &mut PgConnection, period: Period, unit: &str) -> QueryResult<Vec<Point>> {
-    sql_query(format!(
-        "WITH counted AS (
-             SELECT date_trunc($5, occurred_at, 'UTC') AS at, {COUNTS}
-             FROM events WHERE {PERIOD} GROUP BY 1)
-         SELECT at, coalesce(events, 0) AS events, coalesce(machine, 0) AS machine,
-             coalesce(views, 0) AS views, coalesce(opens, 0) AS opens,
-             coalesce(clicks, 0) AS clicks, coalesce(unsubscribes, 0) AS unsubscribes,
-             coalesce(conversions, 0) AS conversions, coalesce(visitors, 0) AS visitors
-         FROM generate_series(date_trunc($5, $2, 'UTC'), $3 - interval '1 microsecond',
-                              ('1 ' || $5)::interval) AS at
-         LEFT JOIN counted USING (at)
-         ORDER BY at"
-    ))
-    .bind::<SqlUuid, _>(period.workspace)
-    .bind::<Timestamptz, _>(period.from)
-    .bind::<Timestamptz, _>(period.to)
-    .bind::<Nullable<SqlUuid>, _>(period.campaign)
-    .bind::<Text, _>(unit)
-    .load(conn)
+impl Overview {
+    /// Adds what happened elsewhere; people are not added up, for they may be the same.
+    pub fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.machine += other.machine;
+        self.views += other.views;
+        self.opens += other.opens;
+        self.clicks += other.clicks;
+        self.unsubscribes += other.unsubscribes;
+        self.conversions += other.conversions;
+    }
 }
 
 /// The most followed links of a period, most followed by humans first.

@@ -16,17 +16,17 @@ use testkit::{Client, Servers, Setup, eventually};
 use crate::support::{App, BROWSER, Mail, browse, count, events, send};
 
 /// Holds every writer up until it is dropped.
-struct Stall(PgConnection);
+pub(crate) struct Stall(PgConnection);
 
 impl Stall {
-    fn of(app: &App) -> Self {
+    pub(crate) fn of(app: &App) -> Self {
         let mut conn = app.connect();
         conn.batch_execute("BEGIN; LOCK TABLE events IN EXCLUSIVE MODE")
             .expect("the table can be locked");
         Self(conn)
     }
 
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         self.0
             .batch_execute("ROLLBACK")
             .expect("the lock is given back");
@@ -38,7 +38,7 @@ async fn metric(app: &App, line: &str) -> bool {
     metrics.lines().any(|found| found == line)
 }
 
-async fn queued(app: &App, lane: &str, rows: usize) {
+pub(crate) async fn queued(app: &App, lane: &str, rows: usize) {
     let line =
         format!("clarion_analytics_queue_rows{{lane=\"{lane}\",service=\"analytics\"}} {rows}");
     eventually(&line, || metric(app, &line)).await;

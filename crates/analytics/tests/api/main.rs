@@ -1,8 +1,19 @@
 //! The service through HTTP, on a database of each test's own.
 
+mod answers;
+mod brute;
+mod clients;
+mod export;
 mod faults;
 mod ingest;
+mod live;
+mod people;
 mod reports;
+mod rescore;
+mod segment;
+mod shares;
+mod snippet;
 mod support;
 mod tracking;
 mod upkeep;
+mod write_keys;

@@ -155,3 +155,12 @@ pub(crate) fn figures(hits: common::dto::report::Hits) -> (i64, i64, i64) {
 pub(crate) fn events(count: usize, kind: &str) -> Value {
     json!({ "events": vec![json!({ "type": kind }); count] })
 }
+
+/// A new write key: its id and itself.
+pub(crate) async fn write_key(app: &App, body: Value) -> (String, String) {
+    let owner = app.as_role(Role::Owner);
+    let created = owner.post("/api/v1/write-keys").json(&body).send().await;
+    let created: Value = created.assert_status(201).json();
+    let text = |name: &str| created[name].as_str().expect("a text").to_owned();
+    (text("id"), text("key"))
+}

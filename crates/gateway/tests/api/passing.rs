@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Upstream, with_leads};
+use crate::support::{App, Upstream, all_at, with_leads};
 
 #[actix_web::test]
 async fn a_request_arrives_as_it_was_sent() {
@@ -269,4 +269,32 @@ async fn a_mailbox_that_is_not_there_leaves_no_trace() {
         .send()
         .await
         .assert_error(404, "route_not_found");
+}
+
+#[actix_web::test]
+async fn libraries_of_segment_reach_analytics_with_their_own_credentials() {
+    let analytics = Upstream::start();
+    let app: App = all_at(&analytics).start().await;
+    let packed = [0x1f, 0x8b, 0x08, 0x00, 0xff];
+    app.anonymous()
+        .post("/v1/batch")
+        .header("authorization", "Basic d2tfeDo=")
+        .header("content-encoding", "gzip")
+        .header("origin", "https://shop.example")
+        .body(packed.to_vec())
+        .send()
+        .await
+        .assert_status(200);
+    let seen = analytics.only();
+    assert_eq!(seen.uri, "/v1/batch");
+    assert_eq!(seen.body, packed, "what is packed stays so");
+    for (name, value) in [
+        ("authorization", "Basic d2tfeDo="),
+        ("content-encoding", "gzip"),
+        ("origin", "https://shop.example"),
+    ] {
+        assert_eq!(seen.header(name), Some(value), "{name}");
+    }
+    let keys = app.anonymous().get("/api/v1/write-keys").send().await;
+    keys.assert_error(401, "token_missing");
 }
