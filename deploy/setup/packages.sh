@@ -4,7 +4,8 @@
 #   packages.sh           what `make up` needs; Node.js too, where the system offers one that is new
 #                         enough to build the dashboard
 #   packages.sh test      also smtp-sink, which tests send to, dkimpy and spamassassin, which read
-#                         our mails, Python's venv, for what verifies our webhooks, and Chromium
+#                         our mails, Python's venv, for what verifies our webhooks, Chromium, and
+#                         npm: with both, Segment's libraries are installed that send to us
 #   packages.sh bench     also nginx, which the gateway is measured against, and wrk, which does it
 #
 # Nothing that it installs is started, now or at the next boot: Clarion runs servers of its own.
@@ -62,6 +63,7 @@ missing_packages() {
         has_program npm || ! has_program node || echo npm
     fi
     case $1 in test) has_program chromium || has_program google-chrome || echo chromium ;; esac
+    case $1 in test) has_program npm || echo npm ;; esac
     case $1 in test | bench) has_program smtp-sink || echo postfix ;; esac
     case $1 in test) has_module dkim || echo python3-dkim; has_module nacl || echo python3-nacl ;; esac
     case $1 in test) has_venv || echo python3-venv; has_program spamassassin || echo spamassassin ;; esac
