@@ -64,6 +64,7 @@ pub fn merge(server: &str, documents: Vec<(&str, Value)>) -> Result<Value, Clash
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
                 "api_key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
+                "write_key": { "type": "http", "scheme": "basic" },
                 "session": {
                     "type": "apiKey", "in": "cookie", "name": crate::headers::SESSION_COOKIE
                 },

@@ -21,13 +21,13 @@ use crate::store::reports::Period;
 /// Events read at once.
 const PART: i64 = 2_000;
 
+/// What a file of events is written as.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = analytics::ExportFormat)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     #[default]
     Csv,
-    /// An event a line, as JSON.
     Ndjson,
 }
 
@@ -41,7 +41,7 @@ pub struct ExportQuery {
     to: Option<DateTime<Utc>>,
     /// Only this campaign's events.
     campaign_id: Option<CampaignId>,
-    /// `csv` (usual) or `ndjson`.
+    /// `csv` (usual), or `ndjson`: an event a line, as JSON.
     format: Option<Format>,
 }
 

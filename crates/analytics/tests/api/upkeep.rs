@@ -142,4 +142,11 @@ async fn every_public_path_is_documented() {
             "{method} {path} in {document}"
         );
     }
+    // Whoever makes a client of it finds everything that it names.
+    let text = document.to_string();
+    for name in text.split("#/components/schemas/").skip(1) {
+        let name = name.split('"').next().expect("a name");
+        let schema = &document["components"]["schemas"][name];
+        assert!(schema.is_object(), "{name} is named and not there");
+    }
 }
