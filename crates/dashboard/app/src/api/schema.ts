@@ -37,6 +37,102 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/analytics/attribution": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_attribution"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/analytics/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/analytics/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_devices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/analytics/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/analytics/funnel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_funnel"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/analytics/goals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_goals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/analytics/links": {
         parameters: {
             query?: never;
@@ -64,6 +160,70 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/analytics/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_retention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/analytics/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/analytics/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_shares_list"];
+        put?: never;
+        post: operations["analytics_shares_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/analytics/shares/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete: operations["analytics_shares_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -658,6 +818,22 @@ export interface paths {
         patch: operations["leads_members_update"];
         trace?: never;
     };
+    "/api/v1/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/login": {
         parameters: {
             query?: never;
@@ -1147,6 +1323,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/write-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_write_keys_list"];
+        put?: never;
+        post: operations["analytics_write_keys_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/write-keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_write_keys_get"];
+        put?: never;
+        post?: never;
+        delete: operations["analytics_write_keys_revoke"];
+        options?: never;
+        head?: never;
+        patch: operations["analytics_write_keys_change"];
+        trace?: never;
+    };
     "/c/{token}": {
         parameters: {
             query?: never;
@@ -1200,6 +1408,207 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/s/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_shared"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/s/{token}/{report}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_shared_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/t.js": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["analytics_snippet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/alias": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description That two ids are one person. Also `/v1/a`. */
+        post: operations["analytics_segment_alias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Messages of any kind. Also `/v1/b`. */
+        post: operations["analytics_segment_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description What somebody belongs to. Also `/v1/g`. */
+        post: operations["analytics_segment_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/identify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Who somebody is. Also `/v1/i`. */
+        post: operations["analytics_segment_identify"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Messages of the past. */
+        post: operations["analytics_segment_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/page": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A page that somebody saw. Also `/v1/p`. */
+        post: operations["analytics_segment_page"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{write_key}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What a library of a browser or a phone asks for before it sends. */
+        get: operations["analytics_segment_settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/screen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A screen of an app that somebody saw. Also `/v1/s`. */
+        post: operations["analytics_segment_screen"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/track": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Something that somebody did. Also `/v1/t`. */
+        post: operations["analytics_segment_track"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/visits/{page}": {
         parameters: {
             query?: never;
@@ -1225,13 +1634,60 @@ export interface components {
          * @enum {string}
          */
         AmbiguousPolicy: "hold" | "resend";
+        /** @description Which campaigns conversions are owed to. */
+        "analytics.Attribution": {
+            /** @description Those that earned the most first. */
+            campaigns: components["schemas"]["analytics.CampaignCredit"][];
+            /** Format: date-time */
+            from: string;
+            model: components["schemas"]["analytics.AttributionModel"];
+            /** Format: date-time */
+            to: string;
+            /** @description What no campaign's click led to within the window. */
+            unattributed: components["schemas"]["analytics.Credit"];
+            /** Format: int64 */
+            window_days: number;
+        };
+        /**
+         * @description How credit is shared among the touches before a conversion, oldest first.
+         * @enum {string}
+         */
+        "analytics.AttributionModel": "first" | "last" | "linear" | "time_decay" | "position";
+        "analytics.CampaignCredit": components["schemas"]["analytics.Credit"] & {
+            campaign_id: components["schemas"]["CampaignId"];
+        };
+        "analytics.ChangeWriteKey": {
+            name?: string | null;
+            origins?: string[] | null;
+        };
+        /** @description What came by one channel, by humans. Absent: the link did not say. */
+        "analytics.Channel": components["schemas"]["analytics.ValueCounts"] & {
+            campaign?: string | null;
+            medium?: string | null;
+            source?: string | null;
+        };
+        "analytics.Channels": {
+            /** @description Those with the most events first. */
+            items: components["schemas"]["analytics.Channel"][];
+        };
+        "analytics.Cohort": {
+            /**
+             * Format: date-time
+             * @description When the interval begins in which they came first.
+             */
+            at: string;
+            /** Format: int64 */
+            people: number;
+            /** @description How many of them came back one interval later, two, and so on. */
+            returned: number[];
+        };
         /** @description Counts of a period. All but `events` and `machine` count humans only. */
         "analytics.Counts": {
             /** Format: int64 */
             clicks: number;
             /**
              * Format: int64
-             * @description Goals that were reached.
+             * @description Goals that were reached, and orders.
              */
             conversions: number;
             /** Format: int64 */
@@ -1249,15 +1705,153 @@ export interface components {
             views: number;
             /**
              * Format: int64
-             * @description Different people, known or anonymous.
+             * @description Different people, known or anonymous: exactly up to 128, then within a few percent.
              */
             visitors: number;
+        };
+        "analytics.CreateShare": {
+            campaign_id?: components["schemas"]["CampaignId"] | null;
+            /**
+             * Format: date-time
+             * @description At most 366 days ahead; 30 when absent.
+             */
+            expires_at?: string | null;
+            /**
+             * Format: date-time
+             * @description Nothing before this is shown.
+             */
+            from?: string | null;
+            name: string;
+            /** @description Of `overview`, `timeseries`, `links`, `devices` and `channels`; all when absent. */
+            reports?: string[] | null;
+            /**
+             * Format: date-time
+             * @description Nothing from this on is shown.
+             */
+            to?: string | null;
+        };
+        "analytics.CreateWriteKey": {
+            /** @description The source that sends with it: a site, an app, a server. */
+            name: string;
+            /**
+             * @description Pages of these origins may send from a browser, such as `https://shop.example`. Without
+             *     any, all may.
+             */
+            origins?: string[];
+        };
+        "analytics.Credit": {
+            /**
+             * Format: double
+             * @description Shares of goals and orders add up, so this may be broken.
+             */
+            conversions: number;
+            /** @description One sum per currency, net of refunds. */
+            revenue: components["schemas"]["Money"][];
+        };
+        /** @description What came from one kind of device, by humans. */
+        "analytics.Device": components["schemas"]["analytics.ValueCounts"] & {
+            /** @description `desktop`, `mobile`, `tablet` or `unknown`. */
+            device: string;
+        };
+        "analytics.Devices": {
+            /** @description Those with the most events first. */
+            items: components["schemas"]["analytics.Device"][];
+        };
+        /** @description One event with all that is kept of it. */
+        "analytics.Event": {
+            /** Format: int64 */
+            amount?: number | null;
+            anonymous_id?: string | null;
+            campaign_id?: components["schemas"]["CampaignId"] | null;
+            context?: Record<string, never> | null;
+            currency?: string | null;
+            device?: string | null;
+            id: components["schemas"]["EventId"];
+            lead_id?: components["schemas"]["LeadId"] | null;
+            /** Format: int32 */
+            link?: number | null;
+            message_id?: components["schemas"]["MessageId"] | null;
+            name?: string | null;
+            /** Format: date-time */
+            occurred_at: string;
+            order_id?: string | null;
+            properties?: Record<string, never> | null;
+            reasons: string[];
+            /** Format: date-time */
+            received_at: string;
+            source_id?: components["schemas"]["WriteKeyId"] | null;
+            type: string;
+            url?: string | null;
+            user_agent?: string | null;
+            user_id?: string | null;
+            utm_campaign?: string | null;
+            utm_medium?: string | null;
+            utm_source?: string | null;
+            verdict: string;
+        };
+        /**
+         * @description What a file of events is written as.
+         * @enum {string}
+         */
+        "analytics.ExportFormat": "csv" | "ndjson";
+        /** @description How many people got how far. */
+        "analytics.Funnel": {
+            /** Format: date-time */
+            from: string;
+            steps: components["schemas"]["analytics.FunnelStep"][];
+            /** Format: date-time */
+            to: string;
+            /** Format: int64 */
+            window_days: number;
+        };
+        "analytics.FunnelStep": components["schemas"]["analytics.Step"] & {
+            /**
+             * Format: int64
+             * @description People who took this step after all before it.
+             */
+            people: number;
+            /**
+             * Format: double
+             * @description Of those who took the first.
+             */
+            rate: number;
+        };
+        /** @description A goal, and how often it was reached. */
+        "analytics.Goal": {
+            /** @description The `name` of its events; empty for those without. */
+            name: string;
+            /** Format: int64 */
+            people: number;
+            /** Format: int64 */
+            reached: number;
+        };
+        "analytics.Goals": {
+            /** @description Those reached most first. */
+            items: components["schemas"]["analytics.Goal"][];
         };
         /** @enum {string} */
         "analytics.Interval": "hour" | "day" | "week";
         "analytics.Links": {
             /** @description Most followed by humans first. */
             items: components["schemas"]["LinkHits"][];
+        };
+        /** @description An event as whoever watches sees it. */
+        "analytics.LiveEvent": {
+            anonymous_id?: string | null;
+            campaign_id?: components["schemas"]["CampaignId"] | null;
+            device?: string | null;
+            id: components["schemas"]["EventId"];
+            lead_id?: components["schemas"]["LeadId"] | null;
+            name?: string | null;
+            /** Format: date-time */
+            occurred_at: string;
+            /** Format: date-time */
+            received_at: string;
+            type: string;
+            url?: string | null;
+            user_id?: string | null;
+            /** @description `human`, `scanner`, `prefetch` or `bot`. An event that is judged anew is told again. */
+            verdict: string;
         };
         /** @description One event, as a client writes it. For the documentation: requests are read event by event. */
         "analytics.NewEvent": {
@@ -1266,25 +1860,38 @@ export interface components {
             /** @description A UUID, or any text up to 128 characters. An id counts once within seven days. */
             id?: string | null;
             lead_id?: components["schemas"]["LeadId"] | null;
+            /** @description Which of its type it is: the name of a goal or a page. */
+            name?: string | null;
             /**
              * Format: date-time
              * @description When it was received, if absent.
              */
             occurred_at?: string | null;
-            /** @description An object of at most 32 kB. */
+            /**
+             * @description An object of at most 32 kB. `amount`, in minor units, and `currency` are counted as
+             *     revenue; those of a `refund` are taken off. An `identify` joins the ids it carries, and the
+             *     lead whose address `email` is.
+             */
             properties?: Record<string, never> | null;
-            /** @description `view`, `click`, `open`, `goal`, or a name of your own. */
+            /** @description `view`, `click`, `open`, `goal`, `identify`, `refund`, or a name of your own. */
             type: string;
             url?: string | null;
+            /** @description Your own id of the person. */
+            user_id?: string | null;
         };
         /** @description One event, or a list of up to 1000. */
         "analytics.NewEvents": components["schemas"]["analytics.NewEvent"] | {
             events: components["schemas"]["analytics.NewEvent"][];
         };
+        /** @description A share that was just made. */
+        "analytics.NewShare": components["schemas"]["analytics.Share"] & {
+            /** @description The link. It is shown this once and kept nowhere. */
+            url: string;
+        };
         "analytics.Overview": components["schemas"]["analytics.Counts"] & {
             /** Format: date-time */
             from: string;
-            /** @description One sum per currency. Empty while nothing is sold. */
+            /** @description One sum per currency, net of refunds. */
             revenue: components["schemas"]["Money"][];
             /** Format: date-time */
             to: string;
@@ -1312,6 +1919,68 @@ export interface components {
             /** @description Its place in `events`, from 0. */
             index: number;
         };
+        /** @description Who came when, and who came back. */
+        "analytics.Retention": {
+            cohorts: components["schemas"]["analytics.Cohort"][];
+            /** Format: date-time */
+            from: string;
+            interval: components["schemas"]["analytics.Interval"];
+            /** Format: date-time */
+            to: string;
+        };
+        /** @description How these paths say no. */
+        "analytics.SegmentError": {
+            code: string;
+            message: string;
+        };
+        /** @description What was taken. Libraries look at the status only. */
+        "analytics.SegmentReceipt": {
+            accepted: number;
+            duplicates: number;
+            /** @description Messages that cannot be taken; the others were. */
+            rejected: components["schemas"]["analytics.Rejected"][];
+            success: boolean;
+        };
+        /** @description What people do between coming and going. */
+        "analytics.Sessions": {
+            /**
+             * Format: int64
+             * @description Of them, those with one event only.
+             */
+            bounced: number;
+            /** Format: date-time */
+            from: string;
+            /** Format: double */
+            seconds_per_session: number;
+            /** Format: int64 */
+            sessions: number;
+            /** Format: date-time */
+            to: string;
+            /** Format: double */
+            views_per_session: number;
+        };
+        "analytics.Share": components["schemas"]["analytics.Shared"] & {
+            /** Format: date-time */
+            created_at: string;
+            id: components["schemas"]["ShareId"];
+        };
+        /** @description What a link shows. */
+        "analytics.Shared": {
+            campaign_id?: components["schemas"]["CampaignId"] | null;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: date-time */
+            from?: string | null;
+            name: string;
+            reports: string[];
+            /** Format: date-time */
+            to?: string | null;
+        };
+        /** @description Events of a type, or of those only that have a name. */
+        "analytics.Step": {
+            name?: string | null;
+            type: string;
+        };
         "analytics.Timeseries": {
             /** Format: date-time */
             from: string;
@@ -1320,12 +1989,38 @@ export interface components {
             /** Format: date-time */
             to: string;
         };
+        "analytics.ValueCounts": {
+            /** Format: int64 */
+            clicks: number;
+            /** Format: int64 */
+            conversions: number;
+            /** Format: int64 */
+            events: number;
+            /** Format: int64 */
+            views: number;
+            /** Format: int64 */
+            visitors: number;
+        };
         "analytics.Visits": {
             /**
              * Format: int64
              * @description Visits by people, this one included.
              */
             visits: number;
+        };
+        "analytics.WriteKey": {
+            /** Format: date-time */
+            created_at: string;
+            id: components["schemas"]["WriteKeyId"];
+            /** @description The key itself. It may be published: it allows sending events and nothing else. */
+            key: string;
+            name: string;
+            origins: string[];
+            /**
+             * Format: date-time
+             * @description Since when it sends nothing any more.
+             */
+            revoked_at?: string | null;
         };
         /**
          * Format: uuid
@@ -1574,6 +2269,11 @@ export interface components {
          *     of people is decided by [`EmailAddress::key`].
          */
         EmailAddress: string;
+        /**
+         * Format: uuid
+         * @description One recorded fact in analytics.
+         */
+        EventId: string;
         /** @description One refused field. */
         FieldError: {
             /**
@@ -2452,6 +3152,35 @@ export interface components {
          */
         Outcome: "pending" | "accepted" | "rejected" | "suppressed" | "skipped" | "ambiguous";
         /** @description One page of a list, in the list's order. */
+        "Page_analytics.Share": {
+            items: (components["schemas"]["analytics.Shared"] & {
+                /** Format: date-time */
+                created_at: string;
+                id: components["schemas"]["ShareId"];
+            })[];
+            /** @description Pass it as `cursor` to get the next page; null on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list, in the list's order. */
+        "Page_analytics.WriteKey": {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                id: components["schemas"]["WriteKeyId"];
+                /** @description The key itself. It may be published: it allows sending events and nothing else. */
+                key: string;
+                name: string;
+                origins: string[];
+                /**
+                 * Format: date-time
+                 * @description Since when it sends nothing any more.
+                 */
+                revoked_at?: string | null;
+            }[];
+            /** @description Pass it as `cursor` to get the next page; null on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list, in the list's order. */
         "Page_campaigns.CampaignView": {
             items: {
                 ambiguous: components["schemas"]["AmbiguousPolicy"];
@@ -2929,6 +3658,11 @@ export interface components {
             /** Format: int64 */
             suppressed: number;
         };
+        /**
+         * Format: uuid
+         * @description A link that shows reports.
+         */
+        ShareId: string;
         /** @description How fast a campaign is sent right now, and what keeps it from going faster. */
         Speed: {
             /** @description Never empty: `nothing` when nothing limits it. */
@@ -2959,6 +3693,11 @@ export interface components {
          * @description A tenant; every owned row carries one.
          */
         WorkspaceId: string;
+        /**
+         * Format: uuid
+         * @description A key that a site or a program sends events with.
+         */
+        WriteKeyId: string;
     };
     responses: never;
     parameters: never;
@@ -3048,6 +3787,315 @@ export interface operations {
             };
         };
     };
+    analytics_attribution: {
+        parameters: {
+            query?: {
+                /** @description For retention: the step that shows that they came back; any event when absent. */
+                back?: string;
+                /** @description Only this campaign's events; of attribution, only its share. */
+                campaign_id?: components["schemas"]["CampaignId"];
+                /** @description The first moment; 30 days before `to` when absent. */
+                from?: string;
+                /** @description For sessions: who is quiet for so many minutes comes anew (30). */
+                gap_minutes?: number;
+                /** @description For `time_decay`: after so many days a touch counts half (7). */
+                half_life_days?: number;
+                /** @description For retention: `day` (usual) or `week`. */
+                interval?: components["schemas"]["analytics.Interval"];
+                /** @description For lists: 1 to 500, 50 when absent. */
+                limit?: number;
+                /** @description For attribution: `first`, `last` (usual), `linear`, `time_decay` or `position`. */
+                model?: components["schemas"]["analytics.AttributionModel"];
+                /** @description For retention: the step that people come with; any event when absent. */
+                start?: string;
+                /**
+                 * @description For funnels: 2 to 10 types of events, each with a name if need be, such as
+                 *     `view,track:Signed Up,goal`; or a JSON list of `{"type", "name"}`.
+                 */
+                steps?: string;
+                /** @description Whose days and weeks: an IANA name; UTC when absent. */
+                timezone?: string;
+                /** @description The moment after the last; now when absent. */
+                to?: string;
+                /**
+                 * @description For funnels (7) and attribution (30): days from the first step to the last, or from a touch
+                 *     to the conversion.
+                 */
+                window_days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Conversions and revenue by the campaigns whose clicks led to them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.Attribution"];
+                };
+            };
+            /** @description The query cannot be answered */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_channels: {
+        parameters: {
+            query?: {
+                /** @description Only this campaign's events. */
+                campaign_id?: components["schemas"]["CampaignId"];
+                /** @description The first moment; 30 days before `to` when absent. */
+                from?: string;
+                /** @description For time series and cohorts: `hour` (not for cohorts), `day` (usual) or `week`. */
+                interval?: components["schemas"]["analytics.Interval"];
+                /** @description For lists: 1 to 500, 50 when absent. */
+                limit?: number;
+                /** @description Whose hours, days and weeks: an IANA name such as `Asia/Kolkata`; UTC when absent. */
+                timezone?: string;
+                /** @description The moment after the last; now when absent. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where people came from, by UTM parameters */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.Channels"];
+                };
+            };
+            /** @description The query cannot be answered */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_devices: {
+        parameters: {
+            query?: {
+                /** @description Only this campaign's events. */
+                campaign_id?: components["schemas"]["CampaignId"];
+                /** @description The first moment; 30 days before `to` when absent. */
+                from?: string;
+                /** @description For time series and cohorts: `hour` (not for cohorts), `day` (usual) or `week`. */
+                interval?: components["schemas"]["analytics.Interval"];
+                /** @description For lists: 1 to 500, 50 when absent. */
+                limit?: number;
+                /** @description Whose hours, days and weeks: an IANA name such as `Asia/Kolkata`; UTC when absent. */
+                timezone?: string;
+                /** @description The moment after the last; now when absent. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What people held in their hands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.Devices"];
+                };
+            };
+            /** @description The query cannot be answered */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_export: {
+        parameters: {
+            query?: {
+                /** @description Only this campaign's events. */
+                campaign_id?: components["schemas"]["CampaignId"];
+                /** @description `csv` (usual), or `ndjson`: an event a line, as JSON. */
+                format?: components["schemas"]["analytics.ExportFormat"];
+                /** @description The first moment; 30 days before `to` when absent. */
+                from?: string;
+                /** @description The moment after the last; now when absent. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The events that happened in the period, machines' included, in the order they were received */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["analytics.Event"];
+                    "text/csv": string;
+                };
+            };
+            /** @description The query cannot be answered */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_funnel: {
+        parameters: {
+            query?: {
+                /** @description For retention: the step that shows that they came back; any event when absent. */
+                back?: string;
+                /** @description Only this campaign's events; of attribution, only its share. */
+                campaign_id?: components["schemas"]["CampaignId"];
+                /** @description The first moment; 30 days before `to` when absent. */
+                from?: string;
+                /** @description For sessions: who is quiet for so many minutes comes anew (30). */
+                gap_minutes?: number;
+                /** @description For `time_decay`: after so many days a touch counts half (7). */
+                half_life_days?: number;
+                /** @description For retention: `day` (usual) or `week`. */
+                interval?: components["schemas"]["analytics.Interval"];
+                /** @description For lists: 1 to 500, 50 when absent. */
+                limit?: number;
+                /** @description For attribution: `first`, `last` (usual), `linear`, `time_decay` or `position`. */
+                model?: components["schemas"]["analytics.AttributionModel"];
+                /** @description For retention: the step that people come with; any event when absent. */
+                start?: string;
+                /**
+                 * @description For funnels: 2 to 10 types of events, each with a name if need be, such as
+                 *     `view,track:Signed Up,goal`; or a JSON list of `{"type", "name"}`.
+                 */
+                steps?: string;
+                /** @description Whose days and weeks: an IANA name; UTC when absent. */
+                timezone?: string;
+                /** @description The moment after the last; now when absent. */
+                to?: string;
+                /**
+                 * @description For funnels (7) and attribution (30): days from the first step to the last, or from a touch
+                 *     to the conversion.
+                 */
+                window_days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many people took the steps, each after the one before and all within the window */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.Funnel"];
+                };
+            };
+            /** @description The query cannot be answered */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_goals: {
+        parameters: {
+            query?: {
+                /** @description For retention: the step that shows that they came back; any event when absent. */
+                back?: string;
+                /** @description Only this campaign's events; of attribution, only its share. */
+                campaign_id?: components["schemas"]["CampaignId"];
+                /** @description The first moment; 30 days before `to` when absent. */
+                from?: string;
+                /** @description For sessions: who is quiet for so many minutes comes anew (30). */
+                gap_minutes?: number;
+                /** @description For `time_decay`: after so many days a touch counts half (7). */
+                half_life_days?: number;
+                /** @description For retention: `day` (usual) or `week`. */
+                interval?: components["schemas"]["analytics.Interval"];
+                /** @description For lists: 1 to 500, 50 when absent. */
+                limit?: number;
+                /** @description For attribution: `first`, `last` (usual), `linear`, `time_decay` or `position`. */
+                model?: components["schemas"]["analytics.AttributionModel"];
+                /** @description For retention: the step that people come with; any event when absent. */
+                start?: string;
+                /**
+                 * @description For funnels: 2 to 10 types of events, each with a name if need be, such as
+                 *     `view,track:Signed Up,goal`; or a JSON list of `{"type", "name"}`.
+                 */
+                steps?: string;
+                /** @description Whose days and weeks: an IANA name; UTC when absent. */
+                timezone?: string;
+                /** @description The moment after the last; now when absent. */
+                to?: string;
+                /**
+                 * @description For funnels (7) and attribution (30): days from the first step to the last, or from a touch
+                 *     to the conversion.
+                 */
+                window_days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Which goals were reached, how often and by how many people */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.Goals"];
+                };
+            };
+            /** @description The query cannot be answered */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     analytics_links: {
         parameters: {
             query?: {
@@ -3055,10 +4103,12 @@ export interface operations {
                 campaign_id?: components["schemas"]["CampaignId"];
                 /** @description The first moment; 30 days before `to` when absent. */
                 from?: string;
-                /** @description For time series: `hour`, `day` (usual) or `week`, in UTC. */
+                /** @description For time series and cohorts: `hour` (not for cohorts), `day` (usual) or `week`. */
                 interval?: components["schemas"]["analytics.Interval"];
-                /** @description For links: 1 to 500, 50 when absent. */
+                /** @description For lists: 1 to 500, 50 when absent. */
                 limit?: number;
+                /** @description Whose hours, days and weeks: an IANA name such as `Asia/Kolkata`; UTC when absent. */
+                timezone?: string;
                 /** @description The moment after the last; now when absent. */
                 to?: string;
             };
@@ -3095,10 +4145,12 @@ export interface operations {
                 campaign_id?: components["schemas"]["CampaignId"];
                 /** @description The first moment; 30 days before `to` when absent. */
                 from?: string;
-                /** @description For time series: `hour`, `day` (usual) or `week`, in UTC. */
+                /** @description For time series and cohorts: `hour` (not for cohorts), `day` (usual) or `week`. */
                 interval?: components["schemas"]["analytics.Interval"];
-                /** @description For links: 1 to 500, 50 when absent. */
+                /** @description For lists: 1 to 500, 50 when absent. */
                 limit?: number;
+                /** @description Whose hours, days and weeks: an IANA name such as `Asia/Kolkata`; UTC when absent. */
+                timezone?: string;
                 /** @description The moment after the last; now when absent. */
                 to?: string;
             };
@@ -3128,6 +4180,218 @@ export interface operations {
             };
         };
     };
+    analytics_retention: {
+        parameters: {
+            query?: {
+                /** @description For retention: the step that shows that they came back; any event when absent. */
+                back?: string;
+                /** @description Only this campaign's events; of attribution, only its share. */
+                campaign_id?: components["schemas"]["CampaignId"];
+                /** @description The first moment; 30 days before `to` when absent. */
+                from?: string;
+                /** @description For sessions: who is quiet for so many minutes comes anew (30). */
+                gap_minutes?: number;
+                /** @description For `time_decay`: after so many days a touch counts half (7). */
+                half_life_days?: number;
+                /** @description For retention: `day` (usual) or `week`. */
+                interval?: components["schemas"]["analytics.Interval"];
+                /** @description For lists: 1 to 500, 50 when absent. */
+                limit?: number;
+                /** @description For attribution: `first`, `last` (usual), `linear`, `time_decay` or `position`. */
+                model?: components["schemas"]["analytics.AttributionModel"];
+                /** @description For retention: the step that people come with; any event when absent. */
+                start?: string;
+                /**
+                 * @description For funnels: 2 to 10 types of events, each with a name if need be, such as
+                 *     `view,track:Signed Up,goal`; or a JSON list of `{"type", "name"}`.
+                 */
+                steps?: string;
+                /** @description Whose days and weeks: an IANA name; UTC when absent. */
+                timezone?: string;
+                /** @description The moment after the last; now when absent. */
+                to?: string;
+                /**
+                 * @description For funnels (7) and attribution (30): days from the first step to the last, or from a touch
+                 *     to the conversion.
+                 */
+                window_days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description People by when they came first, and how many came back */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.Retention"];
+                };
+            };
+            /** @description The query cannot be answered */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_sessions: {
+        parameters: {
+            query?: {
+                /** @description For retention: the step that shows that they came back; any event when absent. */
+                back?: string;
+                /** @description Only this campaign's events; of attribution, only its share. */
+                campaign_id?: components["schemas"]["CampaignId"];
+                /** @description The first moment; 30 days before `to` when absent. */
+                from?: string;
+                /** @description For sessions: who is quiet for so many minutes comes anew (30). */
+                gap_minutes?: number;
+                /** @description For `time_decay`: after so many days a touch counts half (7). */
+                half_life_days?: number;
+                /** @description For retention: `day` (usual) or `week`. */
+                interval?: components["schemas"]["analytics.Interval"];
+                /** @description For lists: 1 to 500, 50 when absent. */
+                limit?: number;
+                /** @description For attribution: `first`, `last` (usual), `linear`, `time_decay` or `position`. */
+                model?: components["schemas"]["analytics.AttributionModel"];
+                /** @description For retention: the step that people come with; any event when absent. */
+                start?: string;
+                /**
+                 * @description For funnels: 2 to 10 types of events, each with a name if need be, such as
+                 *     `view,track:Signed Up,goal`; or a JSON list of `{"type", "name"}`.
+                 */
+                steps?: string;
+                /** @description Whose days and weeks: an IANA name; UTC when absent. */
+                timezone?: string;
+                /** @description The moment after the last; now when absent. */
+                to?: string;
+                /**
+                 * @description For funnels (7) and attribution (30): days from the first step to the last, or from a touch
+                 *     to the conversion.
+                 */
+                window_days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How often people came, and for how long */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.Sessions"];
+                };
+            };
+            /** @description The query cannot be answered */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_shares_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description 1 to 500; 50 when absent. */
+                limit?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The shares, oldest first, without their links */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_analytics.Share"];
+                };
+            };
+        };
+    };
+    analytics_shares_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["analytics.CreateShare"];
+            };
+        };
+        responses: {
+            /** @description The link, shown this once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.NewShare"];
+                };
+            };
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_shares_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The share's id */
+                id: components["schemas"]["ShareId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The link shows nothing any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No share of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     analytics_timeseries: {
         parameters: {
             query?: {
@@ -3135,10 +4399,12 @@ export interface operations {
                 campaign_id?: components["schemas"]["CampaignId"];
                 /** @description The first moment; 30 days before `to` when absent. */
                 from?: string;
-                /** @description For time series: `hour`, `day` (usual) or `week`, in UTC. */
+                /** @description For time series and cohorts: `hour` (not for cohorts), `day` (usual) or `week`. */
                 interval?: components["schemas"]["analytics.Interval"];
-                /** @description For links: 1 to 500, 50 when absent. */
+                /** @description For lists: 1 to 500, 50 when absent. */
                 limit?: number;
+                /** @description Whose hours, days and weeks: an IANA name such as `Asia/Kolkata`; UTC when absent. */
+                timezone?: string;
                 /** @description The moment after the last; now when absent. */
                 to?: string;
             };
@@ -4992,6 +6258,52 @@ export interface operations {
             };
         };
     };
+    analytics_live: {
+        parameters: {
+            query?: {
+                /** @description Only this campaign's events. */
+                campaign_id?: components["schemas"]["CampaignId"];
+                /** @description As `Last-Event-ID`, for clients that cannot send headers. */
+                last_event_id?: string;
+            };
+            header?: {
+                /** @description The `id` of the last event that was seen; the stream goes on right behind it, up to 15 minutes back */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A stream of `event`s, the data of each as JSON; it ends after five minutes and is to be taken up again */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["analytics.LiveEvent"];
+                };
+            };
+            /** @description The place in the stream is none */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many watch already, or the database is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     identity_login: {
         parameters: {
             query?: never;
@@ -6800,6 +8112,171 @@ export interface operations {
             };
         };
     };
+    analytics_write_keys_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description 1 to 500; 50 when absent. */
+                limit?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys, oldest first, the revoked ones included */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_analytics.WriteKey"];
+                };
+            };
+        };
+    };
+    analytics_write_keys_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["analytics.CreateWriteKey"];
+            };
+        };
+        responses: {
+            /** @description The key */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.WriteKey"];
+                };
+            };
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_write_keys_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The key's id */
+                id: components["schemas"]["WriteKeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.WriteKey"];
+                };
+            };
+            /** @description No key of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_write_keys_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The key's id */
+                id: components["schemas"]["WriteKeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing is taken with it any more, after ten seconds at the latest */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No key of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_write_keys_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The key's id */
+                id: components["schemas"]["WriteKeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["analytics.ChangeWriteKey"];
+            };
+        };
+        responses: {
+            /** @description The key as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.WriteKey"];
+                };
+            };
+            /** @description No key of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     analytics_click: {
         parameters: {
             query?: never;
@@ -6911,6 +8388,774 @@ export interface operations {
                 };
                 content: {
                     "image/gif": unknown;
+                };
+            };
+        };
+    };
+    analytics_shared: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The token of the link */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the link shows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.Shared"];
+                };
+            };
+            /** @description The link does not exist, or no longer */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_shared_report: {
+        parameters: {
+            query?: {
+                /** @description The first moment; 30 days before `to` when absent. */
+                from?: string;
+                interval?: components["schemas"]["analytics.Interval"];
+                limit?: number;
+                timezone?: string;
+                /** @description The moment after the last; now when absent. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description `overview`, `timeseries`, `links`, `devices` or `channels` */
+                report: string;
+                /** @description The token of the link */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report, as at `/api/v1/analytics/{report}` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description The link does not exist, no longer, or does not show this */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query cannot be answered */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_snippet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A script for `<script defer src="…/t.js" data-key="wk_…"></script>`. It sets a cookie with `data-cookie` only, and does nothing for whoever sends `Sec-GPC: 1` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/javascript": string;
+                };
+            };
+        };
+    };
+    analytics_segment_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Everything but what is in `rejected` is stored durably */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentReceipt"];
+                };
+            };
+            /** @description Nothing of it can be taken */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The write key is missing, unknown or revoked */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The page's origin may not use this key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description Too much is waiting; nothing was taken */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The database is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+        };
+    };
+    analytics_segment_batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Everything but what is in `rejected` is stored durably */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentReceipt"];
+                };
+            };
+            /** @description Nothing of it can be taken */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The write key is missing, unknown or revoked */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The page's origin may not use this key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description Too much is waiting; nothing was taken */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The database is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+        };
+    };
+    analytics_segment_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Everything but what is in `rejected` is stored durably */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentReceipt"];
+                };
+            };
+            /** @description Nothing of it can be taken */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The write key is missing, unknown or revoked */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The page's origin may not use this key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description Too much is waiting; nothing was taken */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The database is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+        };
+    };
+    analytics_segment_identify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Everything but what is in `rejected` is stored durably */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentReceipt"];
+                };
+            };
+            /** @description Nothing of it can be taken */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The write key is missing, unknown or revoked */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The page's origin may not use this key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description Too much is waiting; nothing was taken */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The database is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+        };
+    };
+    analytics_segment_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Everything but what is in `rejected` is stored durably */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentReceipt"];
+                };
+            };
+            /** @description Nothing of it can be taken */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The write key is missing, unknown or revoked */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The page's origin may not use this key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description Too much is waiting; nothing was taken */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The database is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+        };
+    };
+    analytics_segment_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Everything but what is in `rejected` is stored durably */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentReceipt"];
+                };
+            };
+            /** @description Nothing of it can be taken */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The write key is missing, unknown or revoked */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The page's origin may not use this key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description Too much is waiting; nothing was taken */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The database is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+        };
+    };
+    analytics_segment_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The write key */
+                write_key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where to send to */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description The write key is unknown or revoked */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The page's origin may not use this key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+        };
+    };
+    analytics_segment_screen: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Everything but what is in `rejected` is stored durably */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentReceipt"];
+                };
+            };
+            /** @description Nothing of it can be taken */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The write key is missing, unknown or revoked */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The page's origin may not use this key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description Too much is waiting; nothing was taken */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The database is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+        };
+    };
+    analytics_segment_track: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Everything but what is in `rejected` is stored durably */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentReceipt"];
+                };
+            };
+            /** @description Nothing of it can be taken */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The write key is missing, unknown or revoked */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The page's origin may not use this key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description Too much is waiting; nothing was taken */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
+                };
+            };
+            /** @description The database is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
         };
