@@ -55,7 +55,12 @@ async fn look(url: String) -> String {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let profile = format!("--user-data-dir={}", folder.path().display());
         let user_agent = format!("--user-agent={BROWSER}");
-        let output = Command::new("chromium")
+        let has = |name: &str| Command::new(name).arg("--version").output().is_ok();
+        let browser = match has("chromium") {
+            true => "chromium",
+            false => "google-chrome",
+        };
+        let output = Command::new(browser)
             .args([
                 "--headless",
                 "--no-sandbox",
@@ -70,7 +75,7 @@ async fn look(url: String) -> String {
                 &url,
             ])
             .output()
-            .expect("chromium runs");
+            .expect("a browser runs");
         String::from_utf8_lossy(&output.stdout).into_owned()
     });
     browser.await.expect("it ends")
