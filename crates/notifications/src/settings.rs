@@ -127,7 +127,7 @@ fn vault(read: &mut Reader<'_>, link_secret: &Secret) -> Vault {
 }
 
 fn sending(read: &mut Reader<'_>) -> Sending {
-    let connections = read.or("SMTP_CONNECTIONS", 16);
+    let connections = read.or("SMTP_CONNECTIONS", 32);
     if !(1..=256).contains(&connections) {
         read.refuse("SMTP_CONNECTIONS", "must be between 1 and 256");
     }
@@ -194,7 +194,7 @@ mod tests {
         let mut read = source.reader();
         let settings = Settings::read(&mut read);
         let settings = read.finish(settings).expect("nothing is missing");
-        assert_eq!(settings.sending.connections, 16);
+        assert_eq!(settings.sending.connections, 32);
         assert_eq!(settings.sending.timeouts.end, Duration::from_secs(600));
     }
 

@@ -15,7 +15,7 @@ use crate::store::{campaigns, dispatches};
 use crate::tasks::Dispatch;
 
 /// Recipients in one page.
-const PAGE: i64 = 2_000;
+const PAGE: i64 = 1_000;
 
 pub(crate) async fn run(state: State, job: Dispatch, attempt: u32) -> Done {
     match dispatch(&state, &job).await {
