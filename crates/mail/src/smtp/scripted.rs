@@ -50,6 +50,20 @@ fn taken() -> Vec<Step> {
     ]
 }
 
+/// The same, one command after the other.
+fn taken_stepwise() -> Vec<Step> {
+    vec![
+        Hear("MAIL"),
+        Say("250 ok\r\n"),
+        Hear("RCPT"),
+        Say("250 ok\r\n"),
+        Hear("DATA"),
+        Say("354 go\r\n"),
+        Content,
+        Say("250 ok\r\n"),
+    ]
+}
+
 const PIPELINING: &str = "250-mail.test\r\n250 PIPELINING\r\n";
 
 /// Serves one connection; the answer is every line of content that was read.
@@ -197,17 +211,7 @@ async fn a_message_goes_in_one_flight_with_its_dots_stuffed() {
 
 #[tokio::test]
 async fn a_server_without_pipelining_is_asked_step_by_step() {
-    let steps = vec![
-        Hear("MAIL"),
-        Say("250 ok\r\n"),
-        Hear("RCPT"),
-        Say("250 ok\r\n"),
-        Hear("DATA"),
-        Say("354 go\r\n"),
-        Content,
-        Say("250 ok\r\n"),
-    ];
-    let (handed, usable) = sent(after_hello("250 mail.test\r\n", steps)).await;
+    let (handed, usable) = sent(after_hello("250 mail.test\r\n", taken_stepwise())).await;
     assert!(matches!(handed, Handed::Answered(Stage::Content, reply) if reply.is_positive()));
     assert!(usable);
 }
@@ -338,19 +342,9 @@ async fn a_break_after_the_dot_leaves_the_next_message_unsent() {
 
 #[tokio::test]
 async fn a_server_is_not_told_of_a_next_message_that_it_cannot_take() {
-    let stepwise = vec![
-        Hear("MAIL"),
-        Say("250 ok\r\n"),
-        Hear("RCPT"),
-        Say("250 ok\r\n"),
-        Hear("DATA"),
-        Say("354 go\r\n"),
-        Content,
-        Say("250 ok\r\n"),
-    ];
     let small = "250-mail.test\r\n250-PIPELINING\r\n250 SIZE 100\r\n";
     for (offers, next, size, steps) in [
-        ("250 mail.test\r\n", "next@example.com", 9, stepwise),
+        ("250 mail.test\r\n", "next@example.com", 9, taken_stepwise()),
         (small, "next@example.com", 101, taken()),
         (PIPELINING, "jörg@example.com", 9, taken()),
     ] {
