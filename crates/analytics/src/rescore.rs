@@ -15,6 +15,7 @@ use crate::domain::burst::{self, Click};
 use crate::domain::event::{CLICK, OPEN};
 use crate::domain::rules;
 use crate::domain::verdict::{Facts, HitKind, Verdict, judge};
+use crate::store::bursts::{self, Stored};
 use crate::store::{partitions, rollups};
 
 /// Hits of one transaction.
@@ -136,7 +137,7 @@ fn step(
 ) -> QueryResult<(Option<Place>, Rescored)> {
     let start = day.and_time(chrono::NaiveTime::MIN).and_utc();
     let hits = load(conn, start, after)?;
-    let bursts = bursts(conn, &hits)?;
+    let bursts = in_bursts(conn, &hits)?;
     let mut changed = Vec::new();
     for hit in &hits {
         let (verdict, reasons) = hit.judged(bursts.contains(&hit.place()));
@@ -181,22 +182,8 @@ fn load(
     .load(conn)
 }
 
-#[derive(QueryableByName)]
-struct Sibling {
-    #[diesel(sql_type = SqlUuid)]
-    workspace_id: WorkspaceId,
-    #[diesel(sql_type = SqlUuid)]
-    id: EventId,
-    #[diesel(sql_type = SqlUuid)]
-    message_id: MessageId,
-    #[diesel(sql_type = Int4)]
-    link: i32,
-    #[diesel(sql_type = Timestamptz)]
-    received_at: DateTime<Utc>,
-}
-
 /// Those that belong to a burst, with all clicks of their messages looked at.
-fn bursts(conn: &mut PgConnection, hits: &[Hit]) -> QueryResult<BTreeSet<Place>> {
+fn in_bursts(conn: &mut PgConnection, hits: &[Hit]) -> QueryResult<BTreeSet<Place>> {
     let clicks = hits
         .iter()
         .filter_map(|hit| Some((hit.workspace_id, hit.click()?)));
@@ -208,36 +195,16 @@ fn bursts(conn: &mut PgConnection, hits: &[Hit]) -> QueryResult<BTreeSet<Place>>
             .or_insert((click.at, click.at));
         *span = (span.0.min(click.at), span.1.max(click.at));
     }
-    let window = Duration::milliseconds(rules::BURST_WINDOW_MS);
     let first = messages.values().map(|span| span.0).min();
     let last = messages.values().map(|span| span.1).max();
     let (Some(first), Some(last)) = (first, last) else {
         return Ok(BTreeSet::new());
     };
-    let (workspaces, messages): (Vec<_>, Vec<_>) = messages.into_keys().unzip();
-    let siblings: Vec<Sibling> = sql_query(
-        "SELECT e.workspace_id, e.id, e.message_id, e.link, e.received_at
-         FROM unnest($1::uuid[], $2::uuid[]) AS m (w, id)
-         JOIN events e ON e.workspace_id = m.w AND e.message_id = m.id
-         WHERE e.type = 'click' AND e.link IS NOT NULL
-           AND e.received_at >= $3 AND e.received_at <= $4",
-    )
-    .bind::<Array<SqlUuid>, _>(workspaces)
-    .bind::<Array<SqlUuid>, _>(messages)
-    .bind::<Timestamptz, _>(first - window)
-    .bind::<Timestamptz, _>(last + window)
-    .load(conn)?;
-    let clicks: Vec<Click> = siblings
-        .iter()
-        .map(|sibling| Click {
-            message: sibling.message_id,
-            link: sibling.link,
-            at: sibling.received_at,
-        })
-        .collect();
+    let siblings = bursts::of_messages(conn, messages.into_keys(), (first, last))?;
+    let clicks: Vec<Click> = siblings.iter().map(|sibling| sibling.click).collect();
     let found = burst::find(&clicks);
     let places = siblings.iter().zip(found).filter(|(_, burst)| *burst);
-    let place = |sibling: &Sibling| (sibling.workspace_id, sibling.received_at, sibling.id);
+    let place = |sibling: &Stored| (sibling.workspace_id, sibling.click.at, sibling.id);
     Ok(places.map(|(sibling, _)| place(sibling)).collect())
 }
 

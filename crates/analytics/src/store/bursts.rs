@@ -18,8 +18,8 @@ const LOCKS: u128 = 512;
 /// A click that is stored already.
 #[derive(Clone, Copy, Debug)]
 pub struct Stored {
-    workspace_id: WorkspaceId,
-    id: EventId,
+    pub workspace_id: WorkspaceId,
+    pub id: EventId,
     pub click: Click,
 }
 
@@ -42,7 +42,6 @@ struct Row {
 /// Until this transaction ends, no other writer, also of another replica, looks around the same
 /// messages: of two clicks at once, the later one to commit sees the other.
 pub fn around(conn: &mut PgConnection, clicks: &[&Event]) -> QueryResult<Vec<Stored>> {
-    let window = Duration::milliseconds(rules::BURST_WINDOW_MS);
     let times = || clicks.iter().map(|click| click.received_at);
     let (Some(first), Some(last)) = (times().min(), times().max()) else {
         return Ok(Vec::new());
@@ -54,6 +53,16 @@ pub fn around(conn: &mut PgConnection, clicks: &[&Event]) -> QueryResult<Vec<Sto
     messages.sort_unstable();
     messages.dedup();
     lock(conn, &messages)?;
+    of_messages(conn, messages, (first, last))
+}
+
+/// The stored clicks of these messages between two times, and within the burst window of them.
+pub fn of_messages(
+    conn: &mut PgConnection,
+    messages: impl IntoIterator<Item = (WorkspaceId, MessageId)>,
+    (first, last): (DateTime<Utc>, DateTime<Utc>),
+) -> QueryResult<Vec<Stored>> {
+    let window = Duration::milliseconds(rules::BURST_WINDOW_MS);
     let (workspaces, messages): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
     let rows: Vec<Row> = sql_query(
         "SELECT e.workspace_id, e.id, e.message_id, e.link, e.received_at
