@@ -6,7 +6,7 @@ use mailbox::{DropEvery, DropWhen, Faults, Refusal, Stage};
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::support::{World, person};
+use crate::support::{Post, World, person, setup};
 
 #[actix_web::test]
 async fn mail_waits_while_the_server_is_away_and_goes_out_when_it_is_back() {
@@ -180,4 +180,24 @@ async fn a_server_that_hangs_before_the_content_has_no_message() {
     assert_eq!(campaign.settlement().await.ambiguous, 0);
     world.post.handle.set_faults(Faults::default());
     campaign.until("it is sent", |s| s.accepted == 1).await;
+}
+
+#[actix_web::test]
+async fn a_break_makes_one_message_ambiguous_and_the_one_announced_with_it_is_sent() {
+    let post = Post::start();
+    let app = setup(&post).with("SMTP_CONNECTIONS", "1").start().await;
+    let world = World { app, post };
+    let campaign = world.campaign().await;
+    // On one connection, so that each but the last is followed by another.
+    let mut people: Vec<_> = (0..20)
+        .map(|number| person(&format!("a{number}@example.com")))
+        .collect();
+    people.insert(10, person("drop+1@example.com"));
+    people.insert(15, person("dropafter+1@example.com"));
+    campaign.hand_over(&people).await;
+    let settled = campaign.until("all is known", |s| s.pending == 0).await;
+    assert_eq!((settled.accepted, settled.ambiguous), (20, 2));
+    let stats = world.post.handle.stats();
+    assert_eq!((stats.messages, stats.distinct_recipients), (21, 21));
+    assert_eq!(stats.duplicates, 0);
 }
