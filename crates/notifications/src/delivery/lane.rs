@@ -35,6 +35,8 @@ pub(crate) struct Ready {
     pub(crate) attempts: u32,
     pub(crate) address: String,
     pub(crate) envelope: Envelope,
+    /// The domain it goes to, in lower case.
+    pub(super) domain: String,
     pub(crate) content: Vec<u8>,
     /// A link in the mail shows it again, which needs its variables.
     pub(crate) shown_again: bool,
@@ -44,12 +46,6 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    /// The domain it goes to.
-    fn domain(&self) -> String {
-        let (_, domain) = self.envelope.to().rsplit_once('@').unwrap_or_default();
-        domain.to_ascii_lowercase()
-    }
-
     /// Octets of its content as this sender sends it.
     fn size_for(&self, outlet: &Outlet) -> usize {
         outlet.marks.size_with(self.of.id.into(), &self.content)
@@ -145,7 +141,7 @@ impl Lane {
         let campaign = ready.of.campaign_id?;
         let stopped = self.hand.is_stopped(campaign, Instant::now());
         let at = self.dispatcher.clock.now();
-        let limited = self.outlet.domain_rate(&ready.domain(), at).is_some();
+        let limited = self.outlet.domain_rate(&ready.domain, at).is_some();
         (!stopped && !limited).then(|| Next {
             envelope: &ready.envelope,
             size: ready.size_for(&self.outlet),
@@ -184,8 +180,8 @@ impl Lane {
     /// Takes a token of the destination domain; answers for how long there is none.
     async fn wait_for_domain(&self, ready: &Ready) -> Option<Duration> {
         let (outlet, rates) = (&self.outlet, &self.dispatcher.outlets.rates);
-        let domain = ready.domain();
-        let rate = outlet.domain_rate(&domain, self.dispatcher.clock.now())?;
+        let domain = ready.domain.as_str();
+        let rate = outlet.domain_rate(domain, self.dispatcher.clock.now())?;
         let key = format!("{}:{domain}", outlet.key);
         let wait = rates.take(&key, rate, Instant::now()).err()?;
         let (kind, detail) = (
@@ -193,15 +189,15 @@ impl Lane {
             format!("{domain} gets {rate:.2} a second"),
         );
         self.dispatcher
-            .met(&ready.of, kind, outlet, Some(&domain), detail, None);
+            .met(&ready.of, kind, outlet, Some(domain), detail, None);
         let mut wait = Some(wait);
-        if outlet.begin_waiting(&domain) {
+        if outlet.begin_waiting(domain) {
             let deadline = Instant::now() + IN_LANE;
             while let Some(pause) = wait.filter(|pause| Instant::now() + *pause < deadline) {
                 tokio::time::sleep(pause).await;
                 wait = rates.take(&key, rate, Instant::now()).err();
             }
-            outlet.end_waiting(&domain);
+            outlet.end_waiting(domain);
         }
         Some(rates.park(&key, wait?, Instant::now()))
     }
@@ -274,10 +270,10 @@ impl Lane {
         if let Some(campaign) = ready.of.campaign_id {
             self.dispatcher.outlets.courses.sent(campaign, now);
         }
-        let domain = ready.domain();
-        outlet.flowed(&domain, now);
+        let domain = ready.domain.as_str();
+        outlet.flowed(domain, now);
         if says_slow_down(*stage, reply) {
-            let rate = outlet.slow_down(&domain, now, at);
+            let rate = outlet.slow_down(domain, now, at);
             self.dispatcher.meters.slowed();
             tracing::info!(sender = outlet.key, domain, rate, %reply, "a domain asked for less");
         }

@@ -166,6 +166,8 @@ impl Letter {
         let sender = links.return_path(&token);
         let sender = sender.as_ref().unwrap_or(&self.snapshot.from.email);
         let envelope = Envelope::new(sender, &to).map_err(|error| error.to_string())?;
+        let (_, domain) = envelope.to().rsplit_once('@').unwrap_or_default();
+        let domain = domain.to_ascii_lowercase();
         let personal = links.personal(&token);
         let context = self.context(message, &personal);
         let mut rewrite = |url: &str, index: usize| Some(links.click(&token, url, index));
@@ -209,6 +211,7 @@ impl Letter {
             attempts: message.attempts,
             address: message.address.clone(),
             envelope,
+            domain,
             content: self.signing.sign(mime::build(&mail), now),
             shown_again: self.shown_again,
             route: Arc::clone(&self.route),
