@@ -14,6 +14,7 @@ use jsonwebtoken::jwk::JwkSet;
 use url::Url;
 
 use crate::error::{Fault, Unavailable, auth_kind};
+use crate::revocation::Revocations;
 use crate::{Clock, respond_with_problem};
 
 /// Most verified tokens remembered; then the memory starts anew.
@@ -49,7 +50,7 @@ respond_with_problem!(Denied);
 /// Verifies access tokens against identity's published keys.
 ///
 /// A signature check costs more than the rest of a request, so a verified token is remembered by
-/// its full bytes; its expiry is checked at every use.
+/// its full bytes; its expiry and whether it was revoked are checked at every use.
 #[derive(Debug)]
 pub struct Verifier {
     keys: RwLock<Keys>,
@@ -57,6 +58,7 @@ pub struct Verifier {
     remembered: Mutex<HashMap<String, Verified>>,
     fetching: tokio::sync::Mutex<()>,
     clock: Clock,
+    revocations: Arc<Revocations>,
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +92,13 @@ impl Verifier {
             remembered: Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
             clock,
+            revocations: Arc::default(),
         }
+    }
+
+    /// What was revoked; empty as long as nobody follows Redis into it.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
     }
 
     /// Replaces the keys and forgets what the old ones verified.
@@ -122,6 +130,9 @@ impl Verifier {
                 .unwrap_or_else(|poison| poison.into_inner());
             keys.set.verify(token, self.clock.now().timestamp())?
         };
+        if self.revocations.cover(&verified) {
+            return Err(AuthError::Revoked.into());
+        }
         let mut remembered = self
             .remembered
             .lock()
@@ -142,6 +153,9 @@ impl Verifier {
         let verified = remembered.get(token)?;
         if verified.expires_at <= self.clock.now().timestamp() {
             return Some(Err(AuthError::Expired));
+        }
+        if self.revocations.cover(verified) {
+            return Some(Err(AuthError::Revoked));
         }
         Some(Ok(verified.clone()))
     }

@@ -137,6 +137,8 @@ impl Starting {
             tasks: Vec::new(),
         };
         if let Some(url) = base.redis_url {
+            let revocations = Arc::clone(starting.host.verifier.revocations());
+            starting.spawn("revocations", revocations.follow(url.clone(), stop.clone()));
             starting.spawn("bell", bell.run(service, ringer, url, stop));
         }
         let housekeeper = starting.host.clone();

@@ -20,6 +20,7 @@ pub mod outbound;
 pub mod outbox;
 pub mod process;
 pub mod redis;
+pub mod revocation;
 pub mod schema;
 pub mod settings;
 pub mod sql;

@@ -191,7 +191,7 @@ impl fmt::Display for Subject {
 }
 
 impl Subject {
-    fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (kind, name) = text.split_once(':')?;
         match kind {
             "user" => name.parse().ok().map(Self::User),
@@ -220,6 +220,9 @@ pub struct Claims {
     pub role: Option<Role>,
     #[serde(default)]
     pub scope: String,
+    /// The sign-in that the token belongs to; a key's token has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<uuid::Uuid>,
 }
 
 impl Claims {
@@ -242,7 +245,14 @@ impl Claims {
             wid: workspace,
             role,
             scope: scopes.to_string(),
+            sid: None,
         }
+    }
+
+    /// The same as a part of a sign-in, which can be ended as a whole.
+    #[must_use]
+    pub fn with_session(self, sid: Option<uuid::Uuid>) -> Self {
+        Self { sid, ..self }
     }
 }
 
@@ -252,6 +262,8 @@ pub struct Caller {
     pub subject: Subject,
     pub workspace: WorkspaceId,
     pub role: Option<Role>,
+    /// The sign-in that the token belongs to.
+    pub session: Option<uuid::Uuid>,
     scopes: ScopeSet,
 }
 
@@ -295,6 +307,8 @@ pub enum AuthError {
     Invalid,
     #[error("the access token has expired")]
     Expired,
+    #[error("the access token was revoked; sign in again")]
+    Revoked,
     #[error("this needs the scope {0}")]
     Forbidden(Scope),
     #[error("only services of this installation may call this")]
@@ -308,6 +322,7 @@ impl AuthError {
             Self::Missing => (401, "token_missing"),
             Self::Invalid => (401, "token_invalid"),
             Self::Expired => (401, "token_expired"),
+            Self::Revoked => (401, "token_revoked"),
             Self::Forbidden(_) => (403, "scope_missing"),
             Self::ServicesOnly => (403, "services_only"),
         }
@@ -399,6 +414,7 @@ fn verified(claims: Claims) -> Result<Verified, AuthError> {
             subject,
             workspace,
             role: claims.role,
+            session: claims.sid,
             scopes: ScopeSet::parse(&claims.scope),
         }),
         _ => return Err(AuthError::Invalid),

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use chassis::Unavailable;
 use chassis::client::{Peer, PeerError};
+use chassis::revocation::Marks;
 use common::auth::{AuthError, Identity};
 use common::dto::access::{Credential, IssuedToken};
 use sha2::{Digest, Sha256};
@@ -18,7 +20,7 @@ use crate::routes::{Auth, Route, is_safe};
 
 /// How API keys begin.
 const KEY_PREFIX: &str = "clk_";
-/// How long an exchange is believed: a deleted key or an ended session works no longer than this.
+/// How long an exchange is believed, unless it is revoked before.
 const BELIEVED: Duration = Duration::from_secs(30);
 /// Most exchanges remembered; then the memory starts anew.
 const REMEMBERED: usize = 10_000;
@@ -45,10 +47,7 @@ pub(crate) async fn open(
     };
     match presented {
         Some(Presented::Token(token)) => verify(gate, request, &token).await,
-        Some(Presented::Key(key)) => {
-            let held = gate.shared.exchange.get(Credential::ApiKey(key)).await?;
-            Ok(Some(held.header))
-        }
+        Some(Presented::Key(key)) => Ok(Some(held(gate, Credential::ApiKey(key)).await?.header)),
         Some(Presented::Session(cookie)) => session(gate, request, cookie).await.map(Some),
         None if route.auth == Auth::Needed => Err(AuthError::Missing.into()),
         None => Ok(None),
@@ -112,13 +111,13 @@ async fn verify(
 /// A session's token. A browser sends its cookie whoever asks it to, so what changes something
 /// must show that our own page asked.
 async fn session(gate: &Gate, request: &HttpRequest, cookie: String) -> Result<HeaderValue, Error> {
-    let held = gate
-        .shared
-        .exchange
-        .get(Credential::Session(cookie))
-        .await?;
+    let held = held(gate, Credential::Session(cookie)).await?;
     if !is_safe(request.method()) {
         same_site(gate, request)?;
+        // What we remember of a session may have ended; without Redis nobody would have told us.
+        if !gate.shared.verifier.revocations().is_fresh_soon().await {
+            return Err(Unavailable::new("the session store").into());
+        }
         let given = request.headers().get("x-csrf-token");
         let given = given.map(HeaderValue::as_bytes).unwrap_or_default();
         // Digests are compared, so that the time says nothing about the token.
@@ -128,6 +127,24 @@ async fn session(gate: &Gate, request: &HttpRequest, cookie: String) -> Result<H
         }
     }
     Ok(held.header)
+}
+
+/// The token of a credential. One that was revoked is not handed on: the credential is asked about
+/// anew, and identity knows whether it still stands for somebody.
+async fn held(gate: &Gate, credential: Credential) -> Result<Held, Error> {
+    let exchange = &gate.shared.exchange;
+    let held = exchange.get(&credential).await?;
+    let revocations = gate.shared.verifier.revocations();
+    match held
+        .marks
+        .is_some_and(|marks| revocations.cover_marks(&marks))
+    {
+        false => Ok(held),
+        true => {
+            exchange.forget(&credential);
+            exchange.get(&credential).await
+        }
+    }
 }
 
 /// Starting and ending a session: identity reads the cookie, we only keep other sites out and
@@ -179,6 +196,8 @@ pub(crate) struct Exchange {
 struct Held {
     header: HeaderValue,
     csrf: Option<String>,
+    /// What a revocation could name.
+    marks: Option<Marks>,
     until: Instant,
 }
 
@@ -188,14 +207,14 @@ impl Exchange {
         Self { identity, held }
     }
 
-    async fn get(&self, credential: Credential) -> Result<Held, Error> {
-        let name = fingerprint(&credential);
+    async fn get(&self, credential: &Credential) -> Result<Held, Error> {
+        let name = fingerprint(credential);
         if let Some(held) = self.recall(&name) {
             return Ok(held);
         }
         let issued: IssuedToken = self
             .identity
-            .post("/internal/exchange", &credential)
+            .post("/internal/exchange", credential)
             .await
             .map_err(|error| match error {
                 PeerError::Unavailable(away) => Error::Away(away),
@@ -235,6 +254,7 @@ impl Held {
         let left = u64::try_from(issued.expires_in - 30).unwrap_or(0);
         Ok(Self {
             header,
+            marks: Marks::of_issued(&issued.access_token),
             csrf: issued.csrf_token,
             until: Instant::now() + BELIEVED.min(Duration::from_secs(left)),
         })

@@ -85,8 +85,16 @@ impl Service for Gateway {
             Some(url) => url,
             None => Url::parse(&format!("http://{address}"))?,
         };
+        let (verifier, stop) = (
+            Verifier::remote(http, &identity, base.clock),
+            CancellationToken::new(),
+        );
+        if let Some(url) = base.redis_url {
+            let revocations = Arc::clone(verifier.revocations());
+            tokio::spawn(revocations.follow(url, stop.clone()));
+        }
         let shared = Shared {
-            verifier: Verifier::remote(http, &identity, base.clock),
+            verifier,
             exchange: Exchange::new(Arc::new(peer)),
             metrics: Metrics::new(Self::NAME.as_str()),
             upstreams,
@@ -95,7 +103,7 @@ impl Service for Gateway {
             timeout: settings.timeout,
             started: Instant::now(),
             complete: OnceLock::new(),
-            stop: CancellationToken::new(),
+            stop,
         };
         Ok(Self {
             listener,

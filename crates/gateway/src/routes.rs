@@ -142,6 +142,7 @@ pub(crate) const TABLE: &[Route] = {
         route("/api/v1/token", Identity, Open),
         route("/api/v1/logout", Identity, Optional),
         route("/api/v1/session", Identity, Session),
+        route("/api/v1/sessions", Identity, Needed),
         route("/api/v1/users", Identity, Needed),
         route("/api/v1/invitations", Identity, Optional),
         route("/api/v1/api-keys", Identity, Needed),

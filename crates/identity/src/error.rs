@@ -24,6 +24,8 @@ pub(crate) enum Error {
     NoSession,
     #[error("the X-CSRF-Token header does not belong to this session")]
     CsrfMismatch,
+    #[error("sign-in {0} is not one of yours, or has ended")]
+    SessionNotFound(uuid::Uuid),
     #[error("the service secret is not right")]
     WrongServiceSecret,
     #[error("user {0} does not exist")]
@@ -72,6 +74,7 @@ impl Fault for Error {
             Self::CredentialInvalid => (StatusCode::UNPROCESSABLE_ENTITY, "credential_invalid"),
             Self::NoSession => (StatusCode::UNAUTHORIZED, "session_missing"),
             Self::CsrfMismatch => (StatusCode::FORBIDDEN, "csrf_mismatch"),
+            Self::SessionNotFound(_) => (StatusCode::NOT_FOUND, "session_not_found"),
             Self::WrongServiceSecret => (StatusCode::UNAUTHORIZED, "service_secret_wrong"),
             Self::UserNotFound(_) => (StatusCode::NOT_FOUND, "user_not_found"),
             Self::KeyNotFound(_) => (StatusCode::NOT_FOUND, "api_key_not_found"),

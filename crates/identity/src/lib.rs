@@ -6,6 +6,7 @@ mod domain;
 mod error;
 mod keys;
 mod passwords;
+mod revoking;
 mod routes;
 mod schema;
 mod sessions;
@@ -85,6 +86,7 @@ impl Service for Identity {
         }
         starting.spawn("signing keys", keys.follow(host.clone()));
         starting.spawn("expired tokens", forget_expired(host));
+        starting.spawn("telling revocations", revoking::keep_telling(state.clone()));
         Ok(Self { starting, state })
     }
 

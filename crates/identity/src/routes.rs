@@ -20,6 +20,12 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .delete(sessions::end),
         )
         .service(
+            web::resource("/api/v1/sessions")
+                .get(sessions::list)
+                .delete(sessions::end_others),
+        )
+        .service(web::resource("/api/v1/sessions/{id}").delete(sessions::end_one))
+        .service(
             web::resource("/api/v1/users")
                 .get(users::list)
                 .post(users::add),
@@ -58,6 +64,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         sessions::start,
         sessions::get,
         sessions::end,
+        sessions::list,
+        sessions::end_one,
+        sessions::end_others,
         users::list,
         users::add,
         users::get,

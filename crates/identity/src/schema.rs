@@ -51,6 +51,16 @@ diesel::table! {
         expires_at -> Timestamptz,
         used_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
+        address -> Nullable<Text>,
+        agent -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    revocations (id) {
+        id -> Uuid,
+        what -> Text,
+        told -> Bool,
     }
 }
 

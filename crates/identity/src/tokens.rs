@@ -3,6 +3,8 @@
 use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chassis::http::Origin;
+use chassis::revocation::Revoked;
 use chrono::{DateTime, Duration, Utc};
 use common::auth::{Claims, Role, Subject};
 use common::{UserId, WorkspaceId};
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::store::refresh_tokens::{self as table, RefreshToken};
+use crate::store::revocations;
 
 /// Access tokens of people and keys, in seconds.
 pub(crate) const ACCESS_S: i64 = 600;
@@ -39,26 +42,37 @@ pub(crate) fn person(
     user: UserId,
     workspace: WorkspaceId,
     role: Role,
+    sign_in: Uuid,
     now: DateTime<Utc>,
 ) -> Claims {
-    Claims::new(
+    let claims = Claims::new(
         Subject::User(user),
         Some(workspace),
         Some(role),
         role.scopes(),
         now.timestamp(),
         ACCESS_S,
-    )
+    );
+    claims.with_session(Some(sign_in))
 }
 
-/// A new sign-in: the first refresh token of its family.
+/// A new sign-in: its name, and its first refresh token.
+pub(crate) struct SignIn {
+    pub(crate) id: Uuid,
+    pub(crate) refresh_token: String,
+}
+
+/// Begins a family of refresh tokens.
 pub(crate) fn start_family(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
     user: UserId,
+    origin: &Origin,
     now: DateTime<Utc>,
-) -> Result<String, Error> {
-    next_of_family(conn, workspace, user, Uuid::now_v7(), now)
+) -> Result<SignIn, Error> {
+    let id = Uuid::now_v7();
+    let refresh_token = next_of_family(conn, workspace, user, id, origin, now)?;
+    Ok(SignIn { id, refresh_token })
 }
 
 fn next_of_family(
@@ -66,6 +80,7 @@ fn next_of_family(
     workspace: WorkspaceId,
     user: UserId,
     family: Uuid,
+    origin: &Origin,
     now: DateTime<Utc>,
 ) -> Result<String, Error> {
     let (text, hash) = opaque("clr_")?;
@@ -78,6 +93,8 @@ fn next_of_family(
         expires_at: now + Duration::days(REFRESH_DAYS),
         used_at: None,
         revoked_at: None,
+        address: origin.address.map(|address| address.to_string()),
+        agent: origin.agent.clone(),
     };
     table::insert(conn, &token)?;
     Ok(text)
@@ -87,7 +104,7 @@ fn next_of_family(
 pub(crate) struct Renewed {
     pub(crate) user: UserId,
     pub(crate) workspace: WorkspaceId,
-    pub(crate) refresh_token: String,
+    pub(crate) sign_in: SignIn,
 }
 
 /// Uses a refresh token; None if it cannot be used.
@@ -97,6 +114,7 @@ pub(crate) struct Renewed {
 pub(crate) fn renew(
     conn: &mut PgConnection,
     refresh_token: &str,
+    origin: &Origin,
     now: DateTime<Utc>,
 ) -> Result<Option<Renewed>, Error> {
     let Some(token) = table::lock(conn, &hash(refresh_token))? else {
@@ -105,16 +123,18 @@ pub(crate) fn renew(
     if token.used_at.is_some() {
         tracing::warn!(user.id = %token.user_id, "a refresh token was used twice; its sign-in ends");
         table::revoke_family(conn, token.family, now)?;
+        revocations::add(conn, Revoked::SignIn(token.family))?;
         return Ok(None);
     }
     if token.revoked_at.is_some() || token.expires_at <= now {
         return Ok(None);
     }
     table::mark_used(conn, &token.hash, now)?;
-    let refresh_token = next_of_family(conn, token.workspace_id, token.user_id, token.family, now)?;
+    let (workspace, user, id) = (token.workspace_id, token.user_id, token.family);
+    let refresh_token = next_of_family(conn, workspace, user, id, origin, now)?;
     Ok(Some(Renewed {
-        user: token.user_id,
-        workspace: token.workspace_id,
-        refresh_token,
+        user,
+        workspace,
+        sign_in: SignIn { id, refresh_token },
     }))
 }

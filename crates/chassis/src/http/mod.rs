@@ -3,9 +3,11 @@
 pub mod context;
 pub mod download;
 mod extract;
+mod origin;
 mod problem;
 pub(crate) mod server;
 
 pub use extract::{Body, IfMatch, Json, Path, Query, Valid, idempotency_key, parse_json};
+pub use origin::Origin;
 pub use problem::{not_found, problem};
 pub use server::etag;

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use chassis::http::Json;
+use chassis::http::{Json, Origin};
 use common::auth::Role;
 use common::values::{EmailAddress, Secret};
 use serde::Deserialize;
@@ -12,10 +12,11 @@ use crate::bootstrap;
 use crate::domain::{Check, Name, Password, User, Workspace};
 use crate::error::Error;
 use crate::passwords::Verdict;
+use crate::sessions;
 use crate::settings::Registration;
 use crate::state::State;
 use crate::store::members;
-use crate::tokens;
+use crate::tokens::{self, SignIn};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -66,8 +67,10 @@ pub(crate) struct Login {
 )]
 pub(crate) async fn register(
     state: Data<State>,
+    origin: Origin,
     body: Json<Register>,
 ) -> Result<HttpResponse, Error> {
+    sessions::reachable(&state).await?;
     if state.registration == Registration::Closed {
         return Err(Error::RegistrationClosed);
     }
@@ -76,17 +79,17 @@ pub(crate) async fn register(
     let owner = bootstrap::new_user(&email, name.as_str(), hash, now);
     let workspace = Workspace::new(workspace.into_inner(), now);
 
-    let (owner, workspace, refresh_token) = state
+    let (owner, workspace, sign_in) = state
         .host
         .db
         .transaction(move |conn| {
             bootstrap::open_workspace(conn, &workspace, &owner, now)?;
-            let refresh_token = tokens::start_family(conn, workspace.id, owner.id, now)?;
-            Ok::<_, Error>((owner, workspace, refresh_token))
+            let sign_in = tokens::start_family(conn, workspace.id, owner.id, &origin, now)?;
+            Ok::<_, Error>((owner, workspace, sign_in))
         })
         .await?;
 
-    let signed_in = signed_in(&state, owner, Role::Owner, workspace, refresh_token)?;
+    let signed_in = signed_in(&state, owner, Role::Owner, workspace, sign_in)?;
     Ok(HttpResponse::Created().json(signed_in))
 }
 
@@ -117,17 +120,22 @@ impl Register {
         (status = 200, description = "Signed in", body = SignedIn),
         (status = 401, description = "The email or the password is not right", body = common::Problem),
         (status = 422, description = "Fields were refused", body = common::Problem),
+        (status = 503, description = "Nobody can sign in at the moment", body = common::Problem),
     )
 )]
-pub(crate) async fn login(state: Data<State>, body: Json<Login>) -> Result<Json<SignedIn>, Error> {
+pub(crate) async fn login(
+    state: Data<State>,
+    origin: Origin,
+    body: Json<Login>,
+) -> Result<Json<SignedIn>, Error> {
     let (user, role, workspace) = authenticate(&state, body.into_inner()).await?;
     let (user_id, workspace_id, now) = (user.id, workspace.id, state.now());
-    let refresh_token = state
+    let sign_in = state
         .host
         .db
-        .transaction(move |conn| tokens::start_family(conn, workspace_id, user_id, now))
+        .transaction(move |conn| tokens::start_family(conn, workspace_id, user_id, &origin, now))
         .await?;
-    signed_in(&state, user, role, workspace, refresh_token).map(Json)
+    signed_in(&state, user, role, workspace, sign_in).map(Json)
 }
 
 /// Who it is that knows this password. An unknown address costs as much time as a wrong password.
@@ -135,6 +143,7 @@ pub(crate) async fn authenticate(
     state: &State,
     login: Login,
 ) -> Result<(User, Role, Workspace), Error> {
+    sessions::reachable(state).await?;
     let key = login.email.trim().to_lowercase();
     let user = state
         .host
@@ -165,11 +174,11 @@ fn signed_in(
     user: User,
     role: Role,
     workspace: Workspace,
-    refresh_token: String,
+    sign_in: SignIn,
 ) -> Result<SignedIn, Error> {
-    let claims = tokens::person(user.id, workspace.id, role, state.now());
+    let claims = tokens::person(user.id, workspace.id, role, sign_in.id, state.now());
     Ok(SignedIn {
-        tokens: Tokens::new(state.keys.sign(&claims)?, refresh_token),
+        tokens: Tokens::new(state.keys.sign(&claims)?, sign_in.refresh_token),
         user: UserView::new(user, role),
         workspace: workspace.into(),
     })

@@ -4,16 +4,18 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::auth::Caller;
 use chassis::http::{Json, Path, Query};
+use chassis::revocation::Revoked;
 use chrono::{DateTime, Utc};
 use common::ApiKeyId;
-use common::auth::Scope;
+use common::auth::{Scope, Subject};
 use common::page::{Page, PageQuery};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ApiKey, Check, Name};
 use crate::error::Error;
+use crate::revoking;
 use crate::state::State;
-use crate::store::api_keys;
+use crate::store::{api_keys, revocations};
 use crate::tokens;
 
 /// How much of a key its list shows: enough to tell keys apart, nothing to guess the rest by.
@@ -162,7 +164,8 @@ pub(crate) async fn list(
     )))
 }
 
-/// `DELETE /api/v1/api-keys/{id}`: the key stops working when the tokens made from it expire.
+/// `DELETE /api/v1/api-keys/{id}`: the key stops working within a second, and so do the
+/// tokens that were made from it.
 #[utoipa::path(
     delete, path = "/api/v1/api-keys/{id}", tag = "identity",
     operation_id = "identity_api_keys_delete",
@@ -182,8 +185,15 @@ pub(crate) async fn delete(
     let deleted = state
         .host
         .db
-        .transaction(move |conn| Ok::<_, Error>(api_keys::delete(conn, caller.workspace, id)?))
+        .transaction(move |conn| {
+            let deleted = api_keys::delete(conn, caller.workspace, id)?;
+            if deleted {
+                revocations::add(conn, Revoked::Subject(Subject::ApiKey(id)))?;
+            }
+            Ok::<_, Error>(deleted)
+        })
         .await?;
+    revoking::tell(&state).await;
     match deleted {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Error::KeyNotFound(id)),

@@ -5,18 +5,24 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use chassis::http::Json;
+use chassis::auth::Caller;
+use chassis::http::{Json, Origin, Path};
+use chassis::revocation::Revoked;
 use chrono::{DateTime, Utc};
+use common::auth::Subject;
 use common::dto::access::IssuedToken;
+use common::{UserId, WorkspaceId};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::accounts::{Login, authenticate};
 use super::views::{UserView, WorkspaceView};
 use crate::domain::{Member, Workspace};
 use crate::error::Error;
+use crate::revoking;
 use crate::sessions::{self, COOKIE, Session};
 use crate::state::State;
-use crate::store::{members, workspaces};
+use crate::store::{members, refresh_tokens, revocations, workspaces};
 use crate::tokens::{self, ACCESS_S};
 
 /// A signed-in browser.
@@ -44,14 +50,16 @@ pub(crate) struct SessionView {
 pub(crate) async fn start(
     state: Data<State>,
     request: HttpRequest,
+    origin: Origin,
     body: Json<Login>,
 ) -> Result<HttpResponse, Error> {
     let (user, role, workspace) = authenticate(&state, body.into_inner()).await?;
     if let Some(old) = request.cookie(COOKIE) {
-        sessions::end(&state, old.value()).await?;
+        end_session(&state, old.value()).await?;
     }
-    let (cookie, session) = sessions::start(&state, &user, workspace.id).await?;
-    let view = view(session, Member { user, role }, workspace);
+    let member = Member { user, role };
+    let (cookie, session) = sessions::start(&state, &member, workspace.id, &origin).await?;
+    let view = view(session, member, workspace);
     Ok(HttpResponse::Created().cookie(cookie_of(cookie)).json(view))
 }
 
@@ -93,7 +101,7 @@ pub(crate) async fn end(state: Data<State>, request: HttpRequest) -> Result<Http
         let given = request.headers().get("x-csrf-token");
         let given = given.map(|value| value.as_bytes()).unwrap_or_default();
         verify_slices_are_equal(given, session.csrf.as_bytes()).map_err(|_| Error::CsrfMismatch)?;
-        sessions::end(&state, cookie.value()).await?;
+        end_session(&state, cookie.value()).await?;
     }
     let mut gone = cookie_of(String::new());
     gone.make_removal();
@@ -105,7 +113,8 @@ pub(crate) async fn issue(state: &State, cookie: &str) -> Result<IssuedToken, Er
     let (session, member, workspace) = current(state, cookie)
         .await?
         .ok_or(Error::CredentialInvalid)?;
-    let claims = tokens::person(member.user.id, workspace.id, member.role, state.now());
+    let (user, now) = (member.user.id, state.now());
+    let claims = tokens::person(user, workspace.id, member.role, session.id, now);
     Ok(IssuedToken {
         access_token: state.keys.sign(&claims)?,
         expires_in: ACCESS_S,
@@ -114,7 +123,7 @@ pub(crate) async fn issue(state: &State, cookie: &str) -> Result<IssuedToken, Er
 }
 
 /// The session with the person and the workspace as they are now. A session ends with the
-/// membership, and with the password it was begun with.
+/// membership, and with the password and the role it was begun with.
 async fn current(
     state: &State,
     cookie: &str,
@@ -132,14 +141,193 @@ async fn current(
         })
         .await?;
     match found {
-        Some((member, workspace)) if session.fits(&member.user) => {
+        Some((member, workspace)) if session.fits(&member) => {
             Ok(Some((session, member, workspace)))
         }
         _ => {
-            sessions::end(state, cookie).await?;
+            end_session(state, cookie).await?;
             Ok(None)
         }
     }
+}
+
+/// Ends a session and every token that was made from it.
+async fn end_session(state: &State, cookie: &str) -> Result<(), Error> {
+    if let Some(session) = sessions::end(state, cookie).await? {
+        revoke(state, session.id).await?;
+    }
+    Ok(())
+}
+
+async fn revoke(state: &State, sign_in: Uuid) -> Result<(), Error> {
+    state
+        .host
+        .db
+        .transaction(move |conn| Ok::<_, Error>(revocations::add(conn, Revoked::SignIn(sign_in))?))
+        .await?;
+    revoking::tell(state).await;
+    Ok(())
+}
+
+/// One of the caller's sign-ins.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = identity::SignIn)]
+pub(crate) struct SignInView {
+    id: Uuid,
+    kind: Kind,
+    workspace_id: WorkspaceId,
+    started_at: DateTime<Utc>,
+    /// To the minute for a browser; the last renewal for tokens.
+    seen_at: DateTime<Utc>,
+    /// Where it began or was last renewed from.
+    address: Option<String>,
+    /// What the browser or program called itself.
+    agent: Option<String>,
+    /// Whether this request belongs to it.
+    current: bool,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = identity::SignInKind)]
+enum Kind {
+    /// A cookie.
+    Browser,
+    /// An access token with its refresh tokens.
+    Tokens,
+}
+
+/// The caller's sign-ins.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = identity::SignIns)]
+pub(crate) struct SignIns {
+    items: Vec<SignInView>,
+}
+
+fn person(caller: &Caller) -> Result<UserId, Error> {
+    match caller.subject {
+        Subject::User(user) => Ok(user),
+        _ => Err(Error::PeopleOnly),
+    }
+}
+
+/// `GET /api/v1/sessions`: where the caller is signed in, in every workspace.
+#[utoipa::path(
+    get, path = "/api/v1/sessions", tag = "identity", operation_id = "identity_sessions_list",
+    responses(
+        (status = 200, description = "The sign-ins, browsers first, the latest first", body = SignIns),
+        (status = 403, description = "A key is not signed in anywhere", body = common::Problem),
+        (status = 503, description = "Sessions cannot be read at the moment", body = common::Problem),
+    )
+)]
+pub(crate) async fn list(state: Data<State>, caller: Caller) -> Result<Json<SignIns>, Error> {
+    let user = person(&caller)?;
+    let browsers = sessions::of_person(&state, user).await?;
+    let now = state.now();
+    let programs = state
+        .host
+        .db
+        .run(move |conn| Ok::<_, Error>(refresh_tokens::living(conn, user, now)?))
+        .await?;
+    let browsers = browsers.into_iter().map(|session| SignInView {
+        current: caller.session == Some(session.id),
+        id: session.id,
+        kind: Kind::Browser,
+        workspace_id: session.workspace_id,
+        started_at: session.started_at,
+        seen_at: session.seen_at,
+        address: session.address,
+        agent: session.agent,
+    });
+    let programs = programs.into_iter().map(|token| SignInView {
+        current: caller.session == Some(token.family),
+        id: token.family,
+        kind: Kind::Tokens,
+        workspace_id: token.workspace_id,
+        started_at: began(token.family).unwrap_or(token.created_at),
+        seen_at: token.created_at,
+        address: token.address,
+        agent: token.agent,
+    });
+    let items = browsers.chain(programs).collect();
+    Ok(Json(SignIns { items }))
+}
+
+/// When a sign-in began, by its name.
+fn began(sign_in: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanoseconds) = sign_in.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(seconds.try_into().ok()?, nanoseconds)
+}
+
+/// `DELETE /api/v1/sessions/{id}`: ends one of the caller's sign-ins, everywhere within a second.
+#[utoipa::path(
+    delete, path = "/api/v1/sessions/{id}", tag = "identity",
+    operation_id = "identity_sessions_end",
+    params(("id" = Uuid, Path, description = "The sign-in")),
+    responses(
+        (status = 204, description = "Ended"),
+        (status = 404, description = "None of the caller's", body = common::Problem),
+        (status = 503, description = "Sessions cannot be ended at the moment", body = common::Problem),
+    )
+)]
+pub(crate) async fn end_one(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<Uuid>,
+) -> Result<HttpResponse, Error> {
+    let (user, id, now) = (person(&caller)?, id.into_inner(), state.now());
+    let browser = sessions::end_by_id(&state, user, id).await?;
+    let ended = state
+        .host
+        .db
+        .transaction(move |conn| {
+            let ended = refresh_tokens::revoke_family_of(conn, user, id, now)? || browser;
+            if ended {
+                revocations::add(conn, Revoked::SignIn(id))?;
+            }
+            Ok::<_, Error>(ended)
+        })
+        .await?;
+    revoking::tell(&state).await;
+    match ended {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(Error::SessionNotFound(id)),
+    }
+}
+
+/// `DELETE /api/v1/sessions`: ends every sign-in of the caller but the one that asks.
+#[utoipa::path(
+    delete, path = "/api/v1/sessions", tag = "identity",
+    operation_id = "identity_sessions_end_others",
+    responses(
+        (status = 204, description = "Ended"),
+        (status = 503, description = "Sessions cannot be ended at the moment", body = common::Problem),
+    )
+)]
+pub(crate) async fn end_others(state: Data<State>, caller: Caller) -> Result<HttpResponse, Error> {
+    let (user, now) = (person(&caller)?, state.now());
+    let others = move |id: &Uuid| caller.session != Some(*id);
+    let browsers = sessions::of_person(&state, user).await?;
+    let browsers: Vec<_> = browsers.into_iter().map(|session| session.id).collect();
+    let browsers: Vec<_> = browsers.into_iter().filter(others).collect();
+    for id in &browsers {
+        sessions::end_by_id(&state, user, *id).await?;
+    }
+    state
+        .host
+        .db
+        .transaction(move |conn| {
+            let living = refresh_tokens::living(conn, user, now)?;
+            let families = living.into_iter().map(|token| token.family).filter(others);
+            for id in families.chain(browsers) {
+                refresh_tokens::revoke_family_of(conn, user, id, now)?;
+                revocations::add(conn, Revoked::SignIn(id))?;
+            }
+            Ok::<_, Error>(())
+        })
+        .await?;
+    revoking::tell(&state).await;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 fn view(session: Session, member: Member, workspace: Workspace) -> SessionView {

@@ -4,7 +4,8 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::InvalidInput;
 use chassis::auth::Caller;
-use chassis::http::Json;
+use chassis::http::{Json, Origin};
+use chassis::revocation::Revoked;
 use common::auth::Subject;
 use common::values::Secret;
 use serde::Deserialize;
@@ -12,8 +13,9 @@ use serde::Deserialize;
 use super::views::Tokens;
 use crate::error::Error;
 use crate::keys::Jwks;
+use crate::revoking;
 use crate::state::State;
-use crate::store::{members, refresh_tokens};
+use crate::store::{members, refresh_tokens, revocations};
 use crate::tokens;
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -44,6 +46,7 @@ pub(crate) struct Logout {
 )]
 pub(crate) async fn refresh(
     state: Data<State>,
+    origin: Origin,
     body: Json<Refresh>,
 ) -> Result<Json<Tokens>, Error> {
     let (token, now) = (body.into_inner().refresh_token, state.now());
@@ -51,7 +54,7 @@ pub(crate) async fn refresh(
         .host
         .db
         .transaction(move |conn| {
-            let Some(renewed) = tokens::renew(conn, token.expose(), now)? else {
+            let Some(renewed) = tokens::renew(conn, token.expose(), &origin, now)? else {
                 return Ok::<_, Error>(None);
             };
             // The role is read anew: a demotion reaches the person with their next token.
@@ -59,14 +62,20 @@ pub(crate) async fn refresh(
             Ok(member.map(|member| (renewed, member.role)))
         })
         .await?;
-    let (renewed, role) = renewed.ok_or(Error::RefreshInvalid)?;
-    let claims = tokens::person(renewed.user, renewed.workspace, role, now);
+    let Some((renewed, role)) = renewed else {
+        // It may have been used before, and then its sign-in has just ended.
+        revoking::tell(&state).await;
+        return Err(Error::RefreshInvalid);
+    };
+    let sign_in = renewed.sign_in;
+    let claims = tokens::person(renewed.user, renewed.workspace, role, sign_in.id, now);
     let access_token = state.keys.sign(&claims)?;
-    Ok(Json(Tokens::new(access_token, renewed.refresh_token)))
+    Ok(Json(Tokens::new(access_token, sign_in.refresh_token)))
 }
 
-/// `POST /api/v1/logout`: ends the sign-in of a refresh token, or all of the caller's. Needs one
-/// of the two; a refresh token that is not valid has nothing to end.
+/// `POST /api/v1/logout`: ends the sign-in of a refresh token, or all of the caller's with every
+/// access token they have. Needs one of the two; a refresh token that is not valid has nothing to
+/// end.
 #[utoipa::path(
     post, path = "/api/v1/logout", tag = "identity", operation_id = "identity_logout",
     request_body(content = Logout, description = "May be left out"),
@@ -90,6 +99,7 @@ pub(crate) async fn logout(
         Some(token) => end_one(&state, token, now).await?,
         None => end_all(&state, caller?, now).await?,
     }
+    revoking::tell(&state).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -112,6 +122,7 @@ async fn end_one(
         .transaction(move |conn| {
             if let Some(token) = refresh_tokens::lock(conn, &tokens::hash(token.expose()))? {
                 refresh_tokens::revoke_family(conn, token.family, now)?;
+                revocations::add(conn, Revoked::SignIn(token.family))?;
             }
             Ok(())
         })
@@ -130,12 +141,8 @@ async fn end_all(
         .host
         .db
         .transaction(move |conn| {
-            Ok(refresh_tokens::revoke_member(
-                conn,
-                caller.workspace,
-                user,
-                now,
-            )?)
+            refresh_tokens::revoke_member(conn, caller.workspace, user, now)?;
+            Ok(revocations::add(conn, Revoked::Subject(caller.subject))?)
         })
         .await
 }

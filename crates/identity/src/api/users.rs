@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::auth::Caller;
 use chassis::http::{IfMatch, Json, Path, Query, etag};
+use chassis::revocation::Revoked;
 use common::auth::{Role, Scope, Subject};
 use common::page::{Page, PageQuery};
 use common::values::{EmailAddress, Secret};
@@ -16,8 +17,9 @@ use crate::bootstrap::{self, taken};
 use crate::domain::{Actor, Check, Member, Name, Password};
 use crate::error::Error;
 use crate::passwords::Verdict;
+use crate::revoking;
 use crate::state::State;
-use crate::store::{members, refresh_tokens, workspaces};
+use crate::store::{members, refresh_tokens, revocations, workspaces};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -208,6 +210,7 @@ pub(crate) async fn update(
             change.apply(conn, caller.workspace, member, now)
         })
         .await?;
+    revoking::tell(&state).await;
     Ok(HttpResponse::Ok()
         .insert_header(etag(member.user.version))
         .json(UserView::from(member)))
@@ -301,10 +304,13 @@ impl Change {
         if let Some(hash) = self.password_hash {
             member.user.password_hash = hash;
             refresh_tokens::revoke_user(conn, member.user.id, now)?;
+            revocations::add(conn, Revoked::Subject(Subject::User(member.user.id)))?;
         }
-        if let Some(role) = self.role {
+        if let Some(role) = self.role.filter(|role| *role != member.role) {
             members::set_role(conn, workspace, member.user.id, role)?;
             member.role = role;
+            // The next token says what they are from now on.
+            revocations::add(conn, Revoked::Subject(Subject::User(member.user.id)))?;
         }
         member.user = members::update_user(conn, &member.user, now).map_err(taken)?;
         Ok(member)
@@ -352,9 +358,11 @@ pub(crate) async fn remove(
             actor.may_manage()?;
             actor.may_touch(member.role)?;
             keep_an_owner(conn, caller.workspace, &member)?;
+            revocations::add(conn, Revoked::Subject(Subject::User(id)))?;
             Ok::<_, Error>(members::leave(conn, caller.workspace, id)?)
         })
         .await?;
+    revoking::tell(&state).await;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -3,5 +3,6 @@
 pub(crate) mod api_keys;
 pub(crate) mod members;
 pub(crate) mod refresh_tokens;
+pub(crate) mod revocations;
 pub(crate) mod signing_keys;
 pub(crate) mod workspaces;

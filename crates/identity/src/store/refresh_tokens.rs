@@ -17,6 +17,8 @@ pub(crate) struct RefreshToken {
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) used_at: Option<DateTime<Utc>>,
     pub(crate) revoked_at: Option<DateTime<Utc>>,
+    pub(crate) address: Option<String>,
+    pub(crate) agent: Option<String>,
 }
 
 pub(crate) fn insert(conn: &mut PgConnection, token: &RefreshToken) -> QueryResult<()> {
@@ -58,6 +60,37 @@ pub(crate) fn revoke_family(
         .set(tokens::revoked_at.eq(now))
         .execute(conn)?;
     Ok(())
+}
+
+/// The tokens that a person's living sign-ins go on with, in every workspace, the latest first.
+pub(crate) fn living(
+    conn: &mut PgConnection,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<RefreshToken>> {
+    tokens::table
+        .filter(tokens::user_id.eq(user))
+        .filter(tokens::used_at.is_null())
+        .filter(tokens::revoked_at.is_null())
+        .filter(tokens::expires_at.gt(now))
+        .order(tokens::family.desc())
+        .select(RefreshToken::as_select())
+        .load(conn)
+}
+
+/// Ends one sign-in of this person; answers whether there was one.
+pub(crate) fn revoke_family_of(
+    conn: &mut PgConnection,
+    user: UserId,
+    family: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    let ended = diesel::update(tokens::table.filter(tokens::family.eq(family)))
+        .filter(tokens::user_id.eq(user))
+        .filter(tokens::revoked_at.is_null())
+        .set(tokens::revoked_at.eq(now))
+        .execute(conn)?;
+    Ok(ended > 0)
 }
 
 /// Ends every sign-in of a person in one workspace.

@@ -37,6 +37,14 @@ fn key_of(answer: &Response) -> String {
     body["key"].as_str().expect("the key").to_owned()
 }
 
+/// An access token of a new key with these scopes.
+pub(crate) async fn token_of_key(app: &App, by: &Person, scopes: &[&str]) -> String {
+    let created = create(by, json!({ "name": "a program", "scopes": scopes })).await;
+    let key = key_of(&created.assert_status(201));
+    let issued: IssuedToken = exchange(app, &key).await.assert_status(200).json();
+    issued.access_token
+}
+
 #[actix_web::test]
 async fn a_key_is_shown_once_and_exchanged_for_its_scopes() {
     let app = App::start().await;

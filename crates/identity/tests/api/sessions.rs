@@ -142,7 +142,11 @@ async fn a_session_ends_after_a_week_however_busy() {
     let app = App::start().await;
     let ada = register(&app, "ada@example.com").await;
     let browser = sign_in(&app, &ada.email).await;
-    app.clock.advance(Duration::days(7) - Duration::seconds(1));
+    for _ in 0..15 {
+        app.clock.advance(Duration::hours(11));
+        look(&app, &browser).await.assert_status(200);
+    }
+    app.clock.advance(Duration::hours(3) - Duration::seconds(1));
     look(&app, &browser).await.assert_status(200);
     app.clock.advance(Duration::seconds(1));
     look(&app, &browser)
@@ -178,21 +182,163 @@ async fn a_session_ends_with_the_password_and_with_the_membership() {
 }
 
 #[actix_web::test]
-async fn without_redis_sessions_are_away_and_tokens_work() {
-    let servers = Servers::private();
-    let app: App = Setup::on(&servers)
-        .with("REDIS_URL", "redis://127.0.0.1:1")
+async fn a_session_ends_when_it_is_not_used_for_half_a_day() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let browser = sign_in(&app, &ada.email).await;
+    let almost = Duration::hours(12) - Duration::seconds(1);
+    // Each look starts the half day anew.
+    for _ in 0..3 {
+        app.clock.advance(almost);
+        look(&app, &browser).await.assert_status(200);
+    }
+    app.clock.advance(Duration::hours(12));
+    look(&app, &browser)
+        .await
+        .assert_error(401, "session_missing");
+}
+
+#[actix_web::test]
+async fn a_cookie_does_not_grow_into_another_role() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let bob = member(&app, &ada, "analyst").await;
+    let before = sign_in(&app, &bob.email).await;
+    let role = |role: &str| ada.client.put(bob.path()).json(&json!({ "role": role }));
+    role("analyst").send().await.assert_status(200);
+    look(&app, &before).await.assert_status(200);
+    role("admin").send().await.assert_status(200);
+    look(&app, &before)
+        .await
+        .assert_error(401, "session_missing");
+    let after = sign_in(&app, &bob.email).await;
+    assert_ne!(before.cookie, after.cookie);
+    let seen: Value = look(&app, &after).await.assert_status(200).json();
+    assert_eq!(seen["user"]["role"], "admin");
+}
+
+async fn listed(client: &Client) -> Vec<Value> {
+    let listed: Value = client
+        .get("/api/v1/sessions")
+        .send()
+        .await
+        .assert_status(200)
+        .json();
+    listed["items"].as_array().expect("items").clone()
+}
+
+#[actix_web::test]
+async fn a_person_sees_where_they_are_signed_in_and_ends_it() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let eve = register(&app, "eve@example.com").await;
+    let started = app
+        .anonymous()
+        .post(PATH)
+        .header("user-agent", "A browser/1.0")
+        .header("x-forwarded-for", "192.0.2.7, 10.0.0.1")
+        .json(&json!({ "email": ada.email, "password": PASSWORD }))
+        .send()
+        .await
+        .assert_status(201);
+    let cookie = started.header("set-cookie").expect("a cookie");
+    let body: Value = started.json();
+    let browser = Browser {
+        cookie: cookie.split(';').next().expect("a pair").to_owned(),
+        csrf: body["csrf_token"].as_str().expect("a token").to_owned(),
+    };
+    let items = listed(&ada.client).await;
+    assert_eq!(items.len(), 2, "{items:?}");
+    assert_eq!(items[0]["kind"], "browser");
+    assert_eq!(items[0]["agent"], "A browser/1.0");
+    assert_eq!(items[0]["address"], "192.0.2.7");
+    assert_eq!(items[0]["current"], false);
+    assert_eq!(items[1]["kind"], "tokens");
+    assert_eq!(items[1]["current"], true);
+    assert_eq!(items[1]["address"], "127.0.0.1");
+
+    let path = format!("{PATH}s/{}", items[0]["id"].as_str().expect("an id"));
+    // Nobody else can end it.
+    eve.client
+        .delete(&path)
+        .send()
+        .await
+        .assert_error(404, "session_not_found");
+    look(&app, &browser).await.assert_status(200);
+    let issued: IssuedToken = exchange(&app, &browser).await.assert_status(200).json();
+    ada.client.delete(&path).send().await.assert_status(204);
+    look(&app, &browser)
+        .await
+        .assert_error(401, "session_missing");
+    // The token that was made from it ended with it.
+    Client::new(app.url(), Some(issued.access_token))
+        .get(ada.path())
+        .send()
+        .await
+        .assert_error(401, "token_revoked");
+    ada.client
+        .delete(&path)
+        .send()
+        .await
+        .assert_error(404, "session_not_found");
+    assert_eq!(listed(&ada.client).await.len(), 1);
+}
+
+#[actix_web::test]
+async fn all_other_sign_ins_end_at_once() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let eve = register(&app, "eve@example.com").await;
+    let browser = sign_in(&app, &ada.email).await;
+    let again = crate::support::login(&app, &ada.email, PASSWORD).await;
+    let again = crate::support::Person::of(&app, &again.assert_status(200));
+    assert_eq!(listed(&ada.client).await.len(), 3);
+    ada.client
+        .delete("/api/v1/sessions")
+        .send()
+        .await
+        .assert_status(204);
+    look(&app, &browser)
+        .await
+        .assert_error(401, "session_missing");
+    again
+        .client
+        .get(ada.path())
+        .send()
+        .await
+        .assert_error(401, "token_revoked");
+    assert_eq!(listed(&ada.client).await.len(), 1);
+    assert_eq!(listed(&eve.client).await.len(), 1);
+}
+
+#[actix_web::test]
+async fn a_key_has_no_sign_ins() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let key = crate::api_keys::token_of_key(&app, &ada, &["users:read"]).await;
+    Client::new(app.url(), Some(key))
+        .get("/api/v1/sessions")
+        .send()
+        .await
+        .assert_error(403, "people_only");
+}
+
+#[actix_web::test]
+async fn without_redis_nobody_signs_in_and_tokens_work() {
+    let mut servers = Servers::private();
+    let app: App = Setup::default()
+        .with("REDIS_URL", servers.redis.url())
         .start()
         .await;
     let ada = register(&app, "ada@example.com").await;
+    let browser = sign_in(&app, &ada.email).await;
+    servers.redis.stop_immediate();
     start(&app, &ada.email)
         .await
         .assert_error(503, "unavailable");
-    app.anonymous()
-        .get(PATH)
-        .header("cookie", "__Host-clarion_session=x")
-        .send()
+    crate::support::login(&app, &ada.email, PASSWORD)
         .await
         .assert_error(503, "unavailable");
+    look(&app, &browser).await.assert_error(503, "unavailable");
     ada.client.get(ada.path()).send().await.assert_status(200);
 }

@@ -149,13 +149,13 @@ async fn a_demotion_reaches_a_person_with_their_next_token() {
         .send()
         .await
         .assert_status(200);
-    // The token still says admin; what changes members asks what they are now.
+    // The token still says admin, and counts no more.
     bob.client
         .put(ada.path())
         .json(&json!({ "role": "analyst" }))
         .send()
         .await
-        .assert_error(403, "scope_missing");
+        .assert_error(401, "token_revoked");
     let renewed = refresh(&app, &bob.refresh).await.assert_status(200);
     let body: Value = renewed.json();
     let access = body["access_token"].as_str().expect("a token").to_owned();

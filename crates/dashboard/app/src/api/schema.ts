@@ -273,7 +273,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** `DELETE /api/v1/api-keys/{id}`: the key stops working when the tokens made from it expire. */
+        /**
+         * `DELETE /api/v1/api-keys/{id}`: the key stops working within a second, and so do the
+         *     tokens that were made from it.
+         */
         delete: operations["identity_api_keys_delete"];
         options?: never;
         head?: never;
@@ -861,8 +864,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * `POST /api/v1/logout`: ends the sign-in of a refresh token, or all of the caller's. Needs one
-         *     of the two; a refresh token that is not valid has nothing to end.
+         * `POST /api/v1/logout`: ends the sign-in of a refresh token, or all of the caller's with every
+         *     access token they have. Needs one of the two; a refresh token that is not valid has nothing to
+         *     end.
          */
         post: operations["identity_logout"];
         delete?: never;
@@ -1062,6 +1066,41 @@ export interface paths {
         post: operations["identity_session_start"];
         /** `DELETE /api/v1/session`: signs the browser out. Needs the session's `X-CSRF-Token`. */
         delete: operations["identity_session_end"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /api/v1/sessions`: where the caller is signed in, in every workspace. */
+        get: operations["identity_sessions_list"];
+        put?: never;
+        post?: never;
+        /** `DELETE /api/v1/sessions`: ends every sign-in of the caller but the one that asks. */
+        delete: operations["identity_sessions_end_others"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** `DELETE /api/v1/sessions/{id}`: ends one of the caller's sign-ins, everywhere within a second. */
+        delete: operations["identity_sessions_end"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2410,6 +2449,32 @@ export interface components {
         "identity.SignedIn": components["schemas"]["identity.Tokens"] & {
             user: components["schemas"]["identity.User"];
             workspace: components["schemas"]["identity.Workspace"];
+        };
+        /** @description One of the caller's sign-ins. */
+        "identity.SignIn": {
+            /** @description Where it began or was last renewed from. */
+            address?: string | null;
+            /** @description What the browser or program called itself. */
+            agent?: string | null;
+            /** @description Whether this request belongs to it. */
+            current: boolean;
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["identity.SignInKind"];
+            /**
+             * Format: date-time
+             * @description To the minute for a browser; the last renewal for tokens.
+             */
+            seen_at: string;
+            /** Format: date-time */
+            started_at: string;
+            workspace_id: components["schemas"]["WorkspaceId"];
+        };
+        /** @enum {string} */
+        "identity.SignInKind": "browser" | "tokens";
+        /** @description The caller's sign-ins. */
+        "identity.SignIns": {
+            items: components["schemas"]["identity.SignIn"][];
         };
         /** @description The tokens of a sign-in. */
         "identity.Tokens": {
@@ -6344,6 +6409,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Nobody can sign in at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     identity_logout: {
@@ -7137,6 +7211,110 @@ export interface operations {
             };
             /** @description The token is not this session's */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sessions cannot be ended at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_sessions_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sign-ins, browsers first, the latest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.SignIns"];
+                };
+            };
+            /** @description A key is not signed in anywhere */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sessions cannot be read at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_sessions_end_others: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Sessions cannot be ended at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_sessions_end: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sign-in */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description None of the caller's */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

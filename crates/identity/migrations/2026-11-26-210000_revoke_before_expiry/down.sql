@@ -1,0 +1,2 @@
+ALTER TABLE refresh_tokens DROP COLUMN address, DROP COLUMN agent;
+DROP TABLE revocations;
