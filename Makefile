@@ -7,10 +7,10 @@ CLARION := $(TARGET)/release/clarion
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test demo bench bench-send chaos migrate lint fmt clean-data screenshots build packages dashboard
+.PHONY: help up test demo bench bench-gateway bench-send chaos migrate lint fmt clean-data screenshots build packages dashboard
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 up: build ## Build and run the whole platform; Ctrl-C stops it
 	@exec $(CLARION) up $(ARGS)
@@ -26,6 +26,9 @@ demo: build ## Import, send, track and report a campaign of 10,000 leads
 bench: build ## Measure speed as ratios against what the machine can do
 	@deploy/setup/packages.sh bench
 	@exec $(CLARION) bench $(ARGS)
+
+bench-gateway: ARGS += --only gateway
+bench-gateway: bench ## Only the gateway, against nginx over the same upstream
 
 bench-send: ARGS += --only send,growth
 bench-send: bench ## Only sending: unsigned, signed, the path alone, where the CPU time goes, and growth

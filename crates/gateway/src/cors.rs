@@ -1,11 +1,11 @@
 //! Which pages of other origins may use this API from a browser (the Fetch standard, CORS).
 
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse};
 
 use crate::gate::Gate;
-use crate::routes::{Cors, METHODS, Route};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::table::{Cors, METHODS, Route};
 
 const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, \
      if-none-match, traceparent, x-api-key, x-csrf-token, x-request-id";
@@ -13,59 +13,49 @@ const EXPOSED_HEADERS: &str =
     "content-disposition, etag, location, retry-after, x-request-id, ratelimit, ratelimit-policy";
 
 /// What `Access-Control-Allow-Origin` says to this request, if anything.
-fn allowed(gate: &Gate, route: &Route, request: &HttpRequest) -> Option<HeaderValue> {
-    let origin = request.headers().get(header::ORIGIN)?;
+fn allowed<'a>(gate: &Gate, route: &Route, request: &Request<'a>) -> Option<&'a [u8]> {
+    let origin = request.get("origin")?;
     if route.cors == Cors::Everybody {
-        return Some(HeaderValue::from_static("*"));
+        return Some(b"*");
     }
     let listed = &gate.shared.cors_origins;
-    let name = origin.to_str().ok()?;
-    listed
-        .iter()
-        .any(|known| known == name)
-        .then(|| origin.clone())
+    let known = listed.iter().any(|known| known.as_bytes() == origin);
+    known.then_some(origin)
 }
 
-/// The answer to a browser's question before a request (CORS preflight), if it is one.
-pub(crate) fn preflight(gate: &Gate, route: &Route, request: &HttpRequest) -> Option<HttpResponse> {
-    let headers = request.headers();
+/// Answers a browser's question before a request (CORS preflight), if it is one.
+pub(crate) fn preflight(
+    gate: &Gate,
+    route: &Route,
+    request: &Request<'_>,
+    reply: &mut Reply,
+) -> bool {
     let asks = *request.method() == Method::OPTIONS
-        && headers.contains_key(header::ORIGIN)
-        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        && request.get("origin").is_some()
+        && request.get("access-control-request-method").is_some();
     if !asks {
-        return None;
+        return false;
     }
-    let mut response = HttpResponse::NoContent();
+    reply.status = 204;
     if allowed(gate, route, request).is_some() {
-        response
-            .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, METHODS))
-            .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS))
-            .insert_header((header::ACCESS_CONTROL_MAX_AGE, "600"));
+        reply.say("access-control-allow-methods", METHODS.as_bytes());
+        reply.say("access-control-allow-headers", ALLOWED_HEADERS.as_bytes());
+        reply.say("access-control-max-age", b"600");
     }
-    Some(response.finish())
+    true
 }
 
 /// Tells the browser whether the page that asked may read the answer.
-pub(crate) fn mark(gate: &Gate, route: &Route, request: &HttpRequest, headers: &mut HeaderMap) {
-    // What a part says about origins is not its to say.
-    for name in [
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-    ] {
-        headers.remove(name);
-    }
+pub(crate) fn mark(gate: &Gate, route: &Route, request: &Request<'_>, reply: &mut Reply) {
     if route.cors == Cors::Listed && !gate.shared.cors_origins.is_empty() {
-        headers.append(header::VARY, HeaderValue::from_static("origin"));
+        reply.say("vary", b"origin");
     }
     if let Some(origin) = allowed(gate, route, request) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let exposed = HeaderValue::from_static(EXPOSED_HEADERS);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        reply.say("access-control-allow-origin", origin);
+        reply.say("access-control-expose-headers", EXPOSED_HEADERS.as_bytes());
         // A pixel or a script of ours is meant to be embedded.
         if route.cors == Cors::Everybody {
-            let name = HeaderName::from_static("cross-origin-resource-policy");
-            headers.insert(name, HeaderValue::from_static("cross-origin"));
+            reply.say("cross-origin-resource-policy", b"cross-origin");
         }
     }
 }

@@ -1,104 +1,172 @@
 //! Every request comes in here: it is named, checked, answered, hardened, counted and logged.
 
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use actix_web::http::Method;
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
-use chassis::http::{context::RequestContext, problem};
+use chassis::http::{context, problem};
 
 use crate::error::Error;
+use crate::forward::forward;
 use crate::gate::Gate;
-use crate::routes::{self, Route};
-use crate::{cors, headers, pages, proxy};
+use crate::limits::{self, Rule, Verdict};
+use crate::reply::Reply;
+use crate::request::{Request, Sender, Trail};
+use crate::table::{self, METHODS, Priority, Route};
+use crate::wire::{Head, Incoming};
+use crate::{cors, credentials, headers, pages};
 
-/// The longest path with its query.
-const LONGEST_URI: usize = 8 * 1024;
-
-/// The handler of everything.
+/// Answers a request.
 pub(crate) async fn enter(
-    gate: Data<Gate>,
-    request: HttpRequest,
-    payload: Payload,
-) -> HttpResponse {
+    gate: &Rc<Gate>,
+    head: &Head,
+    from: &Sender,
+    body: &mut dyn Incoming,
+    reply: &mut Reply,
+) {
     let started = Instant::now();
-    let context = RequestContext::from_headers(request.headers());
-    let route = routes::find(request.path());
-    let answering = answer(&gate, route, &request, payload, &context);
-    let answering = async {
-        answering.await.unwrap_or_else(|error| {
-            let mut response = problem(&error);
-            if matches!(error, Error::Method | Error::ReadOnly) {
-                let allow = HeaderValue::from_static(routes::METHODS);
-                response
-                    .headers_mut()
-                    .insert(actix_web::http::header::ALLOW, allow);
-            }
-            response
-        })
+    reply.clear();
+    let trail = Trail::of(head);
+    let told = gate.shared.trusted.sender(from, head);
+    let request = Request {
+        head,
+        from: told.as_ref().unwrap_or(from),
+        trail: &trail,
     };
-    let mut response = context.clone().scope(answering).await;
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&context.request_id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
+    let view = gate.view();
+    let route = view.table.find(request.method(), request.path());
+    let mut verdict = None;
+    let answered = answer(gate, route, &request, body, &mut verdict, reply).await;
+    if let Err(error) = answered {
+        refuse(&request, &error, reply);
     }
-    headers::harden(headers, gate.shared.public_url.scheme() == "https");
+    if let Some((rule, verdict)) = verdict {
+        verdict.tell(rule, reply);
+    }
+    reply.say("x-request-id", trail.id().as_bytes());
+    let shared = &gate.shared;
+    headers::harden(
+        reply,
+        request.from.secure || shared.public_url.scheme() == "https",
+    );
     if let Some(route) = route {
-        cors::mark(&gate, route, &request, headers);
+        cors::mark(gate, route, &request, reply);
     }
-    note(&gate, route, &request, &response, &context, started);
-    response
+
+    let (took, index) = (started.elapsed(), route.map(|route| route.index));
+    // Labels must stay few.
+    let method = match table::knows(request.method()) {
+        true => request.method(),
+        false => &Method::TRACE,
+    };
+    view.count(&shared.metrics, index, method, reply.status, took);
+    let label = route.map_or("own", |route| &route.prefix);
+    let bytes = reply.length().unwrap_or(0);
+    gate.log
+        .borrow_mut()
+        .note(&request, label, reply.status, bytes, took);
+    tracing::debug!(
+        request.id = trail.id(), trace.id = trail.trace_id(), method = %request.method(),
+        route = label, status = reply.status, took_ms = took.as_secs_f64() * 1e3, "request"
+    );
 }
 
-async fn answer(
-    gate: &Gate,
-    route: Option<&'static Route>,
-    request: &HttpRequest,
-    payload: Payload,
-    context: &RequestContext,
-) -> Result<HttpResponse, Error> {
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str());
-    if path.len() > LONGEST_URI {
-        return Err(Error::UriTooLong(LONGEST_URI));
+/// Answers what is no request: its head was malformed or did not come.
+pub(crate) fn turn_away(gate: &Gate, from: &Sender, error: &Error, reply: &mut Reply) {
+    let head = Head::default();
+    let trail = Trail::of(&head);
+    let request = Request {
+        head: &head,
+        from,
+        trail: &trail,
+    };
+    reply.clear();
+    refuse(&request, error, reply);
+    reply.say("x-request-id", trail.id().as_bytes());
+    headers::harden(reply, gate.shared.public_url.scheme() == "https");
+    let method = Method::TRACE;
+    let view = gate.view();
+    view.count(
+        &gate.shared.metrics,
+        None,
+        &method,
+        reply.status,
+        std::time::Duration::ZERO,
+    );
+}
+
+fn refuse(request: &Request<'_>, error: &Error, reply: &mut Reply) {
+    let response = context::with(Some(request.trail.context()), || problem(error));
+    reply.take(response);
+    if matches!(error, Error::Method | Error::ReadOnly) {
+        reply.say("allow", METHODS.as_bytes());
     }
-    if !routes::knows(request.method()) {
+}
+
+async fn answer<'r>(
+    gate: &Rc<Gate>,
+    route: Option<&'r Route>,
+    request: &Request<'_>,
+    body: &mut dyn Incoming,
+    verdict: &mut Option<(&'r Rule, Verdict)>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    if !table::knows(request.method()) {
         return Err(Error::Method);
     }
-    if !routes::is_plain(request.path()) {
+    if !table::is_plain(request.path()) {
         return Err(Error::BadPath);
     }
     let Some(route) = route else {
-        return pages::answer(gate, request).await;
+        let context = request.trail.context();
+        reply.take(context.scope(pages::answer(gate, request)).await?);
+        return Ok(());
     };
-    if let Some(response) = cors::preflight(gate, route, request) {
-        return Ok(response);
+    if cors::preflight(gate, route, request, reply) {
+        return Ok(());
     }
-    proxy::forward(gate, route, request, payload, context).await
+    let _in_hand = InHand::enter(gate, route.priority)?;
+    let opened = credentials::open(gate, request, route).await?;
+    for rule in &route.limits {
+        let who = rule.who(opened.caller.as_ref(), request.from.address);
+        let found = gate.shared.limits.take(rule, who, limits::now());
+        if !found.allowed {
+            *verdict = Some((rule, found));
+            let seconds = found.retry.div_ceil(1_000_000);
+            let rule = rule.name.clone();
+            return Err(Error::TooMany { rule, seconds });
+        }
+        if verdict.is_none_or(|(_, other)| found.remaining < other.remaining) {
+            *verdict = Some((rule, found));
+        }
+    }
+    forward(gate, route, request, &opened, body, reply).await
 }
 
-fn note(
-    gate: &Gate,
-    route: Option<&Route>,
-    request: &HttpRequest,
-    response: &HttpResponse,
-    context: &RequestContext,
-    started: Instant,
-) {
-    let (took, status) = (started.elapsed(), response.status().as_u16());
-    let label = route.map_or("own", |route| route.prefix);
-    let method = match routes::knows(request.method()) {
-        true => request.method(),
-        // Labels must stay few.
-        false => &Method::TRACE,
-    };
-    let metrics = &gate.shared.metrics;
-    metrics.request(method.as_str(), label, status, took);
-    tracing::debug!(
-        request.id = %context.request_id, trace.id = %context.trace_id, %method,
-        route = label, status, took_ms = took.as_secs_f64() * 1e3, "request"
-    );
+/// A request that is being answered. When there are too many, those of low priority are refused
+/// first, so that what matters most is answered as long as anything is.
+struct InHand<'a>(&'a Gate);
+
+impl<'a> InHand<'a> {
+    fn enter(gate: &'a Gate, priority: Priority) -> Result<Self, Error> {
+        let shared = &gate.shared;
+        let before = shared.in_hand.fetch_add(1, Ordering::Relaxed);
+        let entered = Self(gate);
+        let most = match priority {
+            Priority::Low => shared.most_in_hand / 2,
+            Priority::Normal => shared.most_in_hand / 5 * 4,
+            Priority::High => shared.most_in_hand,
+        };
+        match before < most.max(1) {
+            true => Ok(entered),
+            false => Err(Error::Overloaded),
+        }
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.0.shared.in_hand.fetch_sub(1, Ordering::Relaxed);
+    }
 }

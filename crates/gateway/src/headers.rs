@@ -1,17 +1,17 @@
 //! Headers: what passes, what is ours to say, and what a browser is told to be careful about.
 
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::uri::Scheme;
-use chassis::http::context::RequestContext;
+use crate::reply::{Reply, Said};
+use crate::request::Request;
+use crate::wire::Lines;
 
 /// The session cookie of the dashboard.
 pub(crate) const SESSION_COOKIE: &str = "__Host-clarion_session";
 
 /// Belongs to one connection and ends with it (RFC 9110 §7.6.1), or says what the connection's
 /// next one will say anew.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+fn is_hop_by_hop(name: &str) -> bool {
     matches!(
-        name.as_str(),
+        name,
         "connection"
             | "keep-alive"
             | "proxy-authenticate"
@@ -27,8 +27,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Says who is calling or from where: only we may say that to a service.
-fn is_claim(name: &HeaderName) -> bool {
-    let name = name.as_str();
+fn is_claim(name: &str) -> bool {
     let Some(first) = name.as_bytes().first() else {
         return true;
     };
@@ -59,71 +58,89 @@ fn is_claim(name: &HeaderName) -> bool {
     }
 }
 
-/// The names that a `Connection` header adds to the hop-by-hop ones.
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(header::CONNECTION)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .filter(|name: &HeaderName| *name != "close" && *name != "keep-alive")
-        .collect()
+/// Whether a `Connection` header adds this name to the hop-by-hop ones.
+fn is_named(lines: &Lines, name: &str) -> bool {
+    let mut words = lines
+        .all("connection")
+        .flat_map(|value| value.split(|byte| *byte == b','));
+    words.any(|word| word.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Whether a `Connection` header names any other than the usual ones; hardly any does.
+fn names_more(lines: &Lines) -> bool {
+    let usual = |value: &[u8]| {
+        [&b"close"[..], b"keep-alive", b"upgrade"]
+            .iter()
+            .any(|word| value.eq_ignore_ascii_case(word))
+    };
+    lines.all("connection").any(|value| !usual(value))
 }
 
 /// What of a client's request goes on to a service.
-pub(crate) fn pass_request(from: &HeaderMap, to: &mut HeaderMap) {
-    let named = named_by_connection(from);
-    for (name, value) in from {
-        if !is_hop_by_hop(name) && !is_claim(name) && !named.contains(name) {
-            to.append(name.clone(), value.clone());
+pub(crate) fn pass_request(from: &Lines, out: &mut Vec<u8>) {
+    let named = names_more(from);
+    for (name, value) in from.iter() {
+        let stays = is_hop_by_hop(name) || is_claim(name) || (named && is_named(from, name));
+        if !stays {
+            line(out, name, value);
         }
     }
 }
 
-/// What of a service's answer goes back to the client.
-pub(crate) fn pass_response(from: &HeaderMap, mut append: impl FnMut(HeaderName, HeaderValue)) {
-    let named = named_by_connection(from);
-    for (name, value) in from {
-        let ours = *name == "x-request-id" || *name == "server";
-        if !ours && !is_hop_by_hop(name) && !named.contains(name) {
-            append(name.clone(), value.clone());
+fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What of a service's answer goes back to the client. What it says about origins is not its to
+/// say, and the request's name is ours.
+pub(crate) fn pass_answer(from: &Lines, to: &mut Reply) {
+    let named = names_more(from);
+    for (name, value) in from.iter() {
+        let ours = matches!(
+            name,
+            "x-request-id"
+                | "server"
+                | "access-control-allow-origin"
+                | "access-control-allow-credentials"
+                | "access-control-expose-headers"
+        );
+        let internal = name.starts_with("x-clarion-") || is_hop_by_hop(name);
+        let stays = ours || internal || (named && is_named(from, name));
+        if !stays {
+            to.say(name, value);
         }
     }
 }
 
 /// The client's cookies without the session, which is for `identity` and us.
-pub(crate) fn other_cookies(headers: &HeaderMap) -> Option<HeaderValue> {
-    let pairs: Vec<_> = headers
-        .get_all(header::COOKIE)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .map(str::trim)
-        .filter(|pair| pair.split('=').next() != Some(SESSION_COOKIE))
-        .filter(|pair| !pair.is_empty())
-        .collect();
-    HeaderValue::from_str(&pairs.join("; "))
-        .ok()
-        .filter(|value| !value.is_empty())
+pub(crate) fn pass_cookies(from: &Lines, session_too: bool, out: &mut Vec<u8>) {
+    let mut first = true;
+    for value in from.all("cookie") {
+        for pair in value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii) {
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+            if pair.is_empty() || (!session_too && name == SESSION_COOKIE.as_bytes()) {
+                continue;
+            }
+            out.extend_from_slice(if first { b"cookie: " } else { b"; " });
+            out.extend_from_slice(pair);
+            first = false;
+        }
+    }
+    if !first {
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// What we tell a service about the request.
-pub(crate) fn vouch(
-    headers: &mut HeaderMap,
-    context: &RequestContext,
-    peer: Option<std::net::IpAddr>,
-    scheme: &Scheme,
-) {
-    let mut say = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    say("x-request-id", &context.request_id);
-    say("traceparent", &context.traceparent());
-    say("x-forwarded-proto", scheme.as_str());
-    if let Some(peer) = peer {
-        say("x-forwarded-for", &peer.to_string());
-    }
+pub(crate) fn vouch(request: &Request<'_>, out: &mut Vec<u8>) {
+    line(out, "x-request-id", request.trail.id().as_bytes());
+    line(out, "traceparent", request.trail.traceparent().as_bytes());
+    let scheme = if request.from.secure { "https" } else { "http" };
+    line(out, "x-forwarded-proto", scheme.as_bytes());
+    line(out, "x-forwarded-for", request.from.text.as_bytes());
 }
 
 /// A page of ours or of a service that does not bring a policy of its own.
@@ -133,33 +150,27 @@ const PAGE_POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline';
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Adds what every answer carries, unless its part knows better.
-pub(crate) fn harden(headers: &mut HeaderMap, tls: bool) {
-    let mut say = |name: &'static str, value: &'static str| {
-        let name = HeaderName::from_static(name);
-        if !headers.contains_key(&name) {
-            headers.insert(name, HeaderValue::from_static(value));
+pub(crate) fn harden(reply: &mut Reply, tls: bool) {
+    let mut say = |said: Said, name: &'static str, value: &'static str| {
+        if !reply.has(said) {
+            reply.say(name, value.as_bytes());
         }
     };
-    say("x-content-type-options", "nosniff");
-    say("referrer-policy", "no-referrer");
-    say("cross-origin-opener-policy", "same-origin");
+    say(Said::Sniffing, "x-content-type-options", "nosniff");
+    say(Said::Referrer, "referrer-policy", "no-referrer");
+    say(Said::Opener, "cross-origin-opener-policy", "same-origin");
     if tls {
-        say(
-            "strict-transport-security",
-            "max-age=31536000; includeSubDomains",
-        );
+        let year = "max-age=31536000; includeSubDomains";
+        say(Said::Transport, "strict-transport-security", year);
     }
-    let is_page = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
-    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
-        let policy = if is_page { PAGE_POLICY } else { DATA_POLICY };
-        headers.insert(
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(policy),
-        );
-        if !headers.contains_key(header::X_FRAME_OPTIONS) {
-            headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if !reply.has(Said::Policy) {
+        let policy = match reply.has(Said::Page) {
+            true => PAGE_POLICY,
+            false => DATA_POLICY,
+        };
+        reply.say("content-security-policy", policy.as_bytes());
+        if !reply.has(Said::Frames) {
+            reply.say("x-frame-options", b"DENY");
         }
     }
 }
@@ -168,20 +179,17 @@ pub(crate) fn harden(headers: &mut HeaderMap, tls: bool) {
 mod tests {
     use super::*;
 
-    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut map = HeaderMap::new();
+    fn lines(pairs: &[(&str, &str)]) -> Lines {
+        let mut lines = Lines::default();
         for (name, value) in pairs {
-            map.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
+            lines.push(name.as_bytes(), value.as_bytes());
         }
-        map
+        lines
     }
 
     #[test]
     fn claims_and_hops_stay_at_the_door() {
-        let from = map(&[
+        let from = lines(&[
             ("accept", "*/*"),
             ("connection", "close, x-secret-hop"),
             ("x-secret-hop", "1"),
@@ -199,40 +207,52 @@ mod tests {
             ("upgrade", "websocket"),
             ("x-custom", "kept"),
         ]);
-        let mut to = HeaderMap::new();
-        pass_request(&from, &mut to);
-        let mut names: Vec<_> = to.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["accept", "x-custom"]);
+        let mut out = Vec::new();
+        pass_request(&from, &mut out);
+        assert_eq!(out, b"accept: */*\r\nx-custom: kept\r\n");
     }
 
     #[test]
     fn only_the_session_leaves_the_cookies() {
-        let from = map(&[("cookie", "a=1; __Host-clarion_session=secret; b=2")]);
-        assert_eq!(
-            other_cookies(&from),
-            Some(HeaderValue::from_static("a=1; b=2"))
-        );
-        let from = map(&[("cookie", "__Host-clarion_session=secret")]);
-        assert_eq!(other_cookies(&from), None);
+        let cookies = |text: &str, session_too: bool| {
+            let mut out = Vec::new();
+            pass_cookies(&lines(&[("cookie", text)]), session_too, &mut out);
+            String::from_utf8(out).expect("text")
+        };
+        let both = "a=1; __Host-clarion_session=secret; b=2";
+        assert_eq!(cookies(both, false), "cookie: a=1; b=2\r\n");
+        assert_eq!(cookies(both, true), format!("cookie: {both}\r\n"));
+        assert_eq!(cookies("__Host-clarion_session=secret", false), "");
     }
 
     #[test]
     fn a_part_may_bring_its_own_policy() {
-        let mut own = map(&[
-            ("content-type", "text/html"),
-            ("content-security-policy", "frame-ancestors 'self'"),
-        ]);
+        let mut own = Reply::default();
+        own.say("content-type", b"text/html");
+        own.say("content-security-policy", b"frame-ancestors 'self'");
         harden(&mut own, true);
-        assert_eq!(
-            own.get("content-security-policy"),
-            Some(&HeaderValue::from_static("frame-ancestors 'self'"))
-        );
-        assert!(!own.contains_key("x-frame-options"));
-        assert!(own.contains_key("strict-transport-security"));
-        let mut data = HeaderMap::new();
+        let policies = own.lines().all("content-security-policy").count();
+        assert_eq!(policies, 1);
+        assert_eq!(own.lines().get("x-frame-options"), None);
+        assert!(own.lines().get("strict-transport-security").is_some());
+        let mut data = Reply::default();
         harden(&mut data, false);
-        assert!(data.contains_key("x-frame-options"));
-        assert!(!data.contains_key("strict-transport-security"));
+        assert!(data.lines().get("x-frame-options").is_some());
+        assert!(data.lines().get("strict-transport-security").is_none());
+    }
+
+    #[test]
+    fn what_a_service_says_to_us_stays_inside() {
+        let from = lines(&[
+            ("connection", "close, x-hop"),
+            ("x-hop", "1"),
+            ("x-clarion-debug", "1"),
+            ("server", "x"),
+            ("access-control-allow-origin", "*"),
+            ("etag", "\"7\""),
+        ]);
+        let mut reply = Reply::default();
+        pass_answer(&from, &mut reply);
+        assert_eq!(reply.lines().as_bytes(), b"etag: \"7\"\r\n");
     }
 }

@@ -1,39 +1,52 @@
 //! The only public door: routing, credentials, limits, health of the whole, and the documents.
 
-mod body;
+mod access_log;
 mod cors;
 mod credentials;
 mod door;
 mod error;
 mod fetch;
+mod forward;
+mod front;
 mod gate;
 mod headers;
 mod health;
+mod limits;
 pub mod openapi;
 mod pages;
-mod proxy;
-mod routes;
-mod server;
+mod proxies;
+mod reply;
+mod request;
 mod settings;
+mod table;
+mod upstream;
 mod wire;
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::Arc;
 
+use anyhow::Context;
 use chassis::auth::Verifier;
 use chassis::client::{Peer, ServiceTokens};
 use chassis::metrics::Metrics;
 use chassis::settings::{Base, Reader};
 use chassis::{Service, client};
 use common::auth::Service as Name;
+use common::values::Secret;
 use diesel_migrations::EmbeddedMigrations;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::credentials::Exchange;
-use crate::gate::{Shared, Upstreams};
+use crate::front::Ending;
+use crate::gate::{Ingredients, Shared};
+pub use crate::proxies::Proxies;
 pub use crate::settings::{Origins, Settings};
+use crate::table::Table;
+use crate::upstream::Pools;
 
 /// The gateway, bound to its address. It has no database: what it remembers, others know better.
 #[derive(Debug)]
@@ -41,8 +54,9 @@ pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
+    redis_url: Option<Secret>,
     workers: usize,
-    drain: Duration,
+    ending: Ending,
 }
 
 impl Service for Gateway {
@@ -63,14 +77,9 @@ impl Service for Gateway {
     }
 
     async fn bind(settings: Settings) -> anyhow::Result<Self> {
-        let upstreams = Upstreams::new([
-            Some(&settings.base.identity_url),
-            Some(&settings.campaigns_url),
-            Some(&settings.leads_url),
-            Some(&settings.notifications_url),
-            Some(&settings.analytics_url),
-            settings.mailbox_url.as_ref(),
-        ])?;
+        let urls = settings.urls();
+        let table = table(settings.routes_file.as_deref(), &urls)?;
+        let access_log = settings.access_log.as_deref().map(open_log).transpose()?;
         let base = settings.base;
         let (http, identity) = (client::http(), base.identity_url);
         let tokens = ServiceTokens::new(http.clone(), &identity, Self::NAME, &base.service_secret);
@@ -85,32 +94,33 @@ impl Service for Gateway {
             Some(url) => url,
             None => Url::parse(&format!("http://{address}"))?,
         };
-        let (verifier, stop) = (
-            Verifier::remote(http, &identity, base.clock),
-            CancellationToken::new(),
-        );
-        if let Some(url) = base.redis_url {
-            let revocations = Arc::clone(verifier.revocations());
-            tokio::spawn(revocations.follow(url, stop.clone()));
-        }
-        let shared = Shared {
+        let verifier = Verifier::remote(http, &identity, base.clock);
+        let redis_url = base.redis_url;
+        let shared = Shared::new(Ingredients {
             verifier,
             exchange: Exchange::new(Arc::new(peer)),
             metrics: Metrics::new(Self::NAME.as_str()),
-            upstreams,
+            table,
+            routes_file: settings.routes_file,
+            urls,
+            trusted: settings.trusted_proxies,
             public_url,
             cors_origins: settings.cors_origins.0,
             timeout: settings.timeout,
-            started: Instant::now(),
-            complete: OnceLock::new(),
-            stop,
-        };
+            most_in_hand: settings.most_in_hand,
+            access_log,
+        });
+        let shared = Arc::new(shared);
         Ok(Self {
             listener,
             address,
-            shared: Arc::new(shared),
+            shared,
+            redis_url,
             workers: base.workers.max(1),
-            drain: base.drain,
+            ending: Ending {
+                notice: base.notice,
+                drain: base.drain,
+            },
         })
     }
 
@@ -119,6 +129,35 @@ impl Service for Gateway {
     }
 
     async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        server::serve(self.listener, self.shared, self.workers, self.drain, stop).await
+        let shared = Arc::clone(&self.shared);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(table::watch(Arc::clone(&shared)));
+        tasks.spawn(upstream::watch(Arc::clone(&shared)));
+        if let Some(url) = self.redis_url {
+            let revocations = Arc::clone(shared.verifier.revocations());
+            tasks.spawn(revocations.follow(url, shared.close.clone()));
+        }
+        // Dropping the set ends them.
+        front::serve(self.listener, self.shared, self.workers, self.ending, stop).await
     }
+}
+
+/// The table of the file that the settings name, or the one that is compiled in.
+fn table(file: Option<&Path>, urls: &BTreeMap<String, String>) -> anyhow::Result<Table> {
+    let text = match file {
+        Some(path) => &std::fs::read_to_string(path)
+            .with_context(|| format!("GATEWAY_ROUTES_FILE: {}", path.display()))?,
+        None => table::DEFAULT,
+    };
+    let read = Table::read(text, urls, &Pools::new());
+    read.map_err(|error| match file {
+        Some(path) => anyhow::anyhow!("{}: {error}", path.display()),
+        None => error.into(),
+    })
+}
+
+fn open_log(path: &Path) -> anyhow::Result<Arc<File>> {
+    let file = File::options().append(true).create(true).open(path);
+    file.map(Arc::new)
+        .with_context(|| format!("GATEWAY_ACCESS_LOG: {}", path.display()))
 }

@@ -1,5 +1,7 @@
 //! One OpenAPI document out of those of the services.
 
+use std::rc::Rc;
+
 use actix_web::HttpResponse;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
@@ -7,7 +9,6 @@ use serde_json::{Map, Value, json};
 use crate::error::Error;
 use crate::fetch;
 use crate::gate::Gate;
-use crate::routes::Part;
 
 /// Two services that use one name for different things.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,15 +16,15 @@ use crate::routes::Part;
 pub struct Clash(pub String);
 
 /// `GET /api/v1/openapi.json`. A service that is away is left out, and named in `x-missing`.
-pub(crate) async fn document(gate: &Gate) -> Result<HttpResponse, Error> {
-    let services = Part::ALL.into_iter().filter(|part| *part != Part::Mailbox);
-    let asked = services.map(|part| async move {
-        let answer = fetch::get(gate, part, "/openapi.json").await;
+pub(crate) async fn document(gate: &Rc<Gate>) -> Result<HttpResponse, Error> {
+    let view = gate.view();
+    let asked = view.table.documented().iter().map(|pool| async move {
+        let answer = fetch::get(gate, pool, "/openapi.json").await;
         let document = answer
             .ok()
-            .filter(|(status, _)| status.is_success())
+            .filter(|(status, _)| *status == 200)
             .and_then(|(_, body)| serde_json::from_slice(&body).ok());
-        (part.name(), document)
+        (pool.name(), document)
     });
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for (name, document) in join_all(asked).await {

@@ -1,14 +1,15 @@
 //! What the gateway answers itself: where things are, health, metrics, and the documents.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderName};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
+use actix_web::http::{Method, header};
 use serde_json::json;
 
 use crate::error::Error;
 use crate::gate::Gate;
+use crate::request::Request;
 use crate::{health, openapi};
 
 /// Swagger UI runs its own scripts and styles, and asks us for the document.
@@ -16,7 +17,8 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-pub(crate) async fn answer(gate: &Gate, request: &HttpRequest) -> Result<HttpResponse, Error> {
+/// The answer to what is below no line of the table.
+pub(crate) async fn answer(gate: &Rc<Gate>, request: &Request<'_>) -> Result<HttpResponse, Error> {
     let path = request.path();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(if is_own(path) {
@@ -67,27 +69,24 @@ fn docs(file: &str) -> Result<HttpResponse, Error> {
 }
 
 /// Whether somebody looks at us with a browser.
-fn wants_page(request: &HttpRequest) -> bool {
-    text(request, &header::ACCEPT).contains("text/html")
+fn wants_page(request: &Request<'_>) -> bool {
+    text(request, "accept").contains("text/html")
 }
 
-fn text<'a>(request: &'a HttpRequest, name: &HeaderName) -> &'a str {
-    let value = request.headers().get(name);
-    value
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+fn text<'a>(request: &Request<'a>, name: &str) -> &'a str {
+    request.text(name).unwrap_or_default()
 }
 
 /// A file or a screen of the dashboard, or what stands in for it where it was not built.
-fn dashboard_at(gate: &Gate, request: &HttpRequest) -> Result<HttpResponse, Error> {
-    let encodings = text(request, &header::ACCEPT_ENCODING);
+fn dashboard_at(gate: &Gate, request: &Request<'_>) -> Result<HttpResponse, Error> {
+    let encodings = text(request, "accept-encoding");
     let Some(file) = dashboard::find(request.path(), encodings) else {
         return match request.path() {
             "/" => Ok(without_dashboard(gate)),
             _ => Err(Error::NoRoute),
         };
     };
-    let known = text(request, &header::IF_NONE_MATCH);
+    let known = text(request, "if-none-match");
     let mut response = match known.split(',').any(|tag| tag.trim() == file.etag) {
         true => HttpResponse::NotModified(),
         false => HttpResponse::Ok(),
@@ -113,8 +112,7 @@ fn links(gate: &Gate) -> Vec<(&'static str, &'static str)> {
         ("Health", "/health"),
         ("Metrics", "/metrics"),
     ];
-    let mailbox = crate::routes::Part::Mailbox;
-    if gate.shared.upstreams.parts().any(|part| part == mailbox) {
+    if gate.view().table.pool("mailbox").is_some() {
         links.push(("Mailbox: what was sent", "/mailbox"));
     }
     links

@@ -1,12 +1,16 @@
 //! The gateway's settings.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use chassis::settings::{Base, Listen, Reader};
 use common::auth::Service;
 use url::Url;
+
+use crate::proxies::Proxies;
 
 /// What the gateway needs to know to start.
 #[derive(Debug)]
@@ -22,6 +26,14 @@ pub struct Settings {
     pub public_url: Option<Url>,
     /// Who else's pages may read our answers in a browser.
     pub cors_origins: Origins,
+    /// The proxies in front of us that say who a client is.
+    pub trusted_proxies: Proxies,
+    /// The table of routes, where it is not the one that is compiled in.
+    pub routes_file: Option<PathBuf>,
+    /// Where a line for each request goes, if anywhere.
+    pub access_log: Option<PathBuf>,
+    /// Requests that are answered at the same time, at most.
+    pub most_in_hand: usize,
     /// How long a service may take to answer an ordinary request, and a client to go on with it.
     pub timeout: Duration,
 }
@@ -57,7 +69,8 @@ fn origin(text: &str) -> Result<String, String> {
 
 impl Settings {
     /// Reads the common settings, the services' URLs, `MAILBOX_URL`, `CLARION_PUBLIC_URL`,
-    /// `CLARION_CORS_ORIGINS` and `GATEWAY_TIMEOUT_SECONDS`. It listens on `GATEWAY_HTTP_ADDR`, or else `CLARION_HTTP_ADDR`.
+    /// `CLARION_CORS_ORIGINS` and what begins with `GATEWAY_`. It listens on `GATEWAY_HTTP_ADDR`, or
+    /// else `CLARION_HTTP_ADDR`.
     pub fn read(read: &mut Reader<'_>, default_port: u16) -> Self {
         let mut base = Base::read(read, Service::Gateway, default_port);
         let own: Option<String> = read.optional("GATEWAY_HTTP_ADDR");
@@ -74,9 +87,31 @@ impl Settings {
             mailbox_url: read.optional("MAILBOX_URL"),
             public_url: read.optional("CLARION_PUBLIC_URL"),
             cors_origins: read.or("CLARION_CORS_ORIGINS", Origins::default()),
+            trusted_proxies: read.or("GATEWAY_TRUSTED_PROXIES", Proxies::default()),
+            routes_file: read.optional("GATEWAY_ROUTES_FILE"),
+            access_log: read.optional("GATEWAY_ACCESS_LOG"),
+            most_in_hand: read.or("GATEWAY_MOST_IN_HAND", 4096),
             timeout: Duration::from_secs(read.or("GATEWAY_TIMEOUT_SECONDS", 30)),
             base,
         }
+    }
+
+    /// Where the services are, by the names of their pools.
+    pub(crate) fn urls(&self) -> BTreeMap<String, String> {
+        let known = [
+            ("identity", Some(&self.base.identity_url)),
+            ("campaigns", Some(&self.campaigns_url)),
+            ("leads", Some(&self.leads_url)),
+            ("notifications", Some(&self.notifications_url)),
+            ("analytics", Some(&self.analytics_url)),
+            ("mailbox", self.mailbox_url.as_ref()),
+        ];
+        let given = known
+            .into_iter()
+            .filter_map(|(name, url)| Some((name, url?)));
+        given
+            .map(|(name, url)| (name.to_owned(), url.to_string()))
+            .collect()
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::limit::Twin;
-use super::load::{Load, Until};
+use super::load::Load;
 use super::platform::Site;
 use super::table::{Aim, Rounds, Row};
 use super::{Size, say};
@@ -91,7 +91,7 @@ async fn ingest(address: SocketAddr, token: &str, events: usize, ids: bool) -> a
         connections: CONNECTIONS,
         status: 202,
     };
-    let done = load.run(Until::Count(count)).await?;
+    let done = load.run(count).await?;
     Ok(done.per_second() * ARRAY as f64)
 }
 

@@ -23,13 +23,6 @@ pub(super) struct Load {
     pub(super) status: u16,
 }
 
-/// When a load is over.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Until {
-    Count(usize),
-    Time(Duration),
-}
-
 /// What a load did.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Done {
@@ -44,8 +37,8 @@ impl Done {
 }
 
 impl Load {
-    /// Fails at the first answer that is not as it should be.
-    pub(super) async fn run(&self, until: Until) -> anyhow::Result<Done> {
+    /// Sends so many requests; fails at the first answer that is not as it should be.
+    pub(super) async fn run(&self, count: usize) -> anyhow::Result<Done> {
         let mut connections = Vec::new();
         for _ in 0..self.connections {
             connections.push(Connection::open(self.address).await?);
@@ -53,10 +46,7 @@ impl Load {
         let (sent, began) = (Arc::new(AtomicUsize::new(0)), Instant::now());
         let mut running = JoinSet::new();
         for connection in connections {
-            running.spawn(
-                self.clone()
-                    .drive(connection, Arc::clone(&sent), until, began),
-            );
+            running.spawn(self.clone().drive(connection, Arc::clone(&sent), count));
         }
         let mut requests = 0;
         while let Some(done) = running.join_next().await {
@@ -73,17 +63,12 @@ impl Load {
         self,
         mut connection: Connection,
         sent: Arc<AtomicUsize>,
-        until: Until,
-        began: Instant,
+        count: usize,
     ) -> anyhow::Result<usize> {
         let mut answered = 0;
         loop {
             let next = sent.fetch_add(1, Ordering::Relaxed);
-            let over = match until {
-                Until::Count(count) => next >= count,
-                Until::Time(time) => began.elapsed() >= time,
-            };
-            if over {
+            if next >= count {
                 return Ok(answered);
             }
             let status = connection
@@ -221,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn exactly_the_requests_asked_for_are_sent() {
         let address = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-        let done = load(address).run(Until::Count(10)).await.unwrap();
+        let done = load(address).run(10).await.unwrap();
         assert_eq!(done.requests, 10);
         assert!(done.per_second() > 0.0);
     }
@@ -229,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn another_status_ends_the_load() {
         let address = server("HTTP/1.1 429 No\r\ncontent-length: 0\r\n\r\n").await;
-        let error = load(address).run(Until::Count(10)).await.unwrap_err();
+        let error = load(address).run(10).await.unwrap_err();
         assert_eq!(error.to_string(), "an answer is 429, not 200");
     }
 }

@@ -153,7 +153,7 @@ fn last_line(log: &PathBuf) -> String {
 }
 
 /// A field of `smaps_rollup`, in kB.
-fn field(smaps: &str, name: &str) -> Option<f64> {
+pub(super) fn field(smaps: &str, name: &str) -> Option<f64> {
     let line = smaps
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;

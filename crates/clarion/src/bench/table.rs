@@ -14,6 +14,8 @@ use crate::process::Missing;
 pub(super) enum Aim {
     /// This part of the limit, or more.
     Ratio(f64),
+    /// This part of the limit, or less.
+    RatioAtMost(f64),
     /// This much, or less.
     AtMost(f64),
     /// Nowhere in particular; it is told.
@@ -83,6 +85,7 @@ impl Row {
         );
         let reached = match aim {
             Aim::Ratio(least) => ratio.map(|ratio| ratio >= least),
+            Aim::RatioAtMost(most) => ratio.map(|ratio| ratio <= most),
             Aim::AtMost(most) => ours.map(|ours| ours <= most),
             Aim::None => None,
         };
@@ -132,6 +135,7 @@ impl Row {
     fn cells(&self) -> [String; 7] {
         let aim = match self.aim {
             Aim::Ratio(least) => format!("≥ {least}"),
+            Aim::RatioAtMost(most) => format!("≤ {most} ×"),
             Aim::AtMost(most) => format!("≤ {}", number(most)),
             Aim::None => String::new(),
         };
@@ -276,6 +280,8 @@ mod tests {
             rounds(&[(1.0, 2.0), (1.0, 4.0)]),
         );
         assert_eq!((row.verdict, row.failure()), (Verdict::Below, None));
+        let slow = Row::new("x", "ms", Aim::RatioAtMost(1.5), rounds(&[(1.6, 1.0)]));
+        assert_eq!(slow.verdict, Verdict::Below);
         let mut alone = Rounds::default();
         alone.add_alone(80.5);
         assert_eq!(

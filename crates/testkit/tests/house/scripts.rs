@@ -131,6 +131,7 @@ fn every_target_of_make_is_explained() {
         "test",
         "demo",
         "bench",
+        "bench-gateway",
         "migrate",
         "lint",
         "fmt",
