@@ -32,6 +32,7 @@ use anyhow::Context;
 use chassis::auth::Verifier;
 use chassis::client::{Peer, ServiceTokens};
 use chassis::metrics::Metrics;
+use chassis::redis::Redis;
 use chassis::settings::{Base, Reader};
 use chassis::{Service, client};
 use common::auth::Service as Name;
@@ -134,6 +135,8 @@ impl Service for Gateway {
         tasks.spawn(table::watch(Arc::clone(&shared)));
         tasks.spawn(upstream::watch(Arc::clone(&shared)));
         if let Some(url) = self.redis_url {
+            let redis = Redis::new(&url)?;
+            tasks.spawn(limits::sync(Arc::clone(&shared), redis));
             let revocations = Arc::clone(shared.verifier.revocations());
             tasks.spawn(revocations.follow(url, shared.close.clone()));
         }

@@ -1,10 +1,14 @@
 //! The gateway between real sockets: clients on one side, stand-ins for the services on the other.
 
+mod balancing;
 mod credentials;
 mod dashboard;
 mod documents;
 mod faults;
 mod health;
 mod hygiene;
+mod load;
 mod passing;
+mod replica;
 mod support;
+mod table;

@@ -244,3 +244,23 @@ pub(crate) async fn raw(address: SocketAddr, request: &str) -> String {
         .ok();
     String::from_utf8_lossy(&answer).into_owned()
 }
+
+/// A table of routes as a file, which can be written anew.
+#[derive(Debug)]
+pub(crate) struct Routes(tempfile::NamedTempFile);
+
+impl Routes {
+    pub(crate) fn new(text: &str) -> Self {
+        let routes = Self(tempfile::NamedTempFile::new().expect("a temporary file"));
+        routes.write(text);
+        routes
+    }
+
+    pub(crate) fn path(&self) -> String {
+        self.0.path().display().to_string()
+    }
+
+    pub(crate) fn write(&self, text: &str) {
+        std::fs::write(self.0.path(), text).expect("it is written");
+    }
+}

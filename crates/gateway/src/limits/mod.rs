@@ -3,6 +3,10 @@
 //! A cell is one number, the time at which its holder will have used nothing again; a request moves
 //! it on by the rate's interval, and is refused when that would be more than a burst ahead of now.
 
+mod sync;
+
+pub(crate) use sync::sync;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -149,6 +153,19 @@ struct Cell {
     free_at: u64,
     /// Requests that were allowed here and that the other gateways have not heard of.
     untold: u32,
+    /// Of the rule, in microseconds.
+    interval: u64,
+    ahead: u64,
+}
+
+/// Requests that the other gateways are to hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Untold {
+    pub(crate) key: CellKey,
+    pub(crate) count: u32,
+    pub(crate) interval: u64,
+    /// How far ahead of now a cell may be.
+    pub(crate) ahead: u64,
 }
 
 const SHARDS: usize = 16;
@@ -193,6 +210,7 @@ impl Limits {
         }
         cell.free_at = now + next;
         cell.untold = cell.untold.saturating_add(1);
+        (cell.interval, cell.ahead) = (rule.interval, ahead);
         Verdict {
             allowed: true,
             remaining: (ahead - next) / rule.interval,
@@ -201,9 +219,8 @@ impl Limits {
         }
     }
 
-    #[cfg(test)]
     /// What was allowed here since the last time, at most `count` cells of it.
-    pub(crate) fn untold(&self, count: usize) -> Vec<(CellKey, u32)> {
+    pub(crate) fn untold(&self, count: usize) -> Vec<Untold> {
         let mut found = Vec::new();
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,13 +228,17 @@ impl Limits {
                 if found.len() == count {
                     return found;
                 }
-                found.push((*key, std::mem::take(&mut cell.untold)));
+                found.push(Untold {
+                    key: *key,
+                    count: std::mem::take(&mut cell.untold),
+                    interval: cell.interval,
+                    ahead: cell.ahead,
+                });
             }
         }
         found
     }
 
-    #[cfg(test)]
     /// What all gateways together have allowed: a cell only ever moves on.
     pub(crate) fn hear(&self, key: CellKey, free_at: u64) {
         let mut shard = self.shard(&key);
@@ -299,11 +320,14 @@ mod tests {
         let (limits, rule, who) = (Limits::default(), rule(10, 5), Who::Everybody);
         assert!(limits.take(&rule, who, SECOND).allowed);
         let untold = limits.untold(10);
-        assert_eq!(untold, [((rule_key("x"), who), 1)]);
+        let [told] = untold[..] else {
+            panic!("{untold:?}")
+        };
+        assert_eq!((told.key, told.count), ((rule_key("x"), who), 1));
         assert!(limits.untold(10).is_empty());
-        limits.hear(untold[0].0, SECOND + 5 * SECOND / 10);
+        limits.hear(told.key, SECOND + 5 * SECOND / 10);
         assert!(!limits.take(&rule, who, SECOND).allowed);
-        limits.hear(untold[0].0, 0);
+        limits.hear(told.key, 0);
         assert!(
             !limits.take(&rule, who, SECOND).allowed,
             "a cell only moves on"
