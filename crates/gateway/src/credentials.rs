@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::gate::Gate;
 use crate::headers::SESSION_COOKIE;
 use crate::request::Request;
-use crate::table::{Auth, Route, is_safe};
+use crate::table::{Auth, is_safe};
 
 /// How API keys begin.
 const KEY_PREFIX: &str = "clk_";
@@ -51,12 +51,8 @@ pub(crate) enum Says {
 }
 
 /// Lets a request in, or not.
-pub(crate) async fn open(
-    gate: &Gate,
-    request: &Request<'_>,
-    route: &Route,
-) -> Result<Opened, Error> {
-    let presented = match route.auth {
+pub(crate) async fn open(gate: &Gate, request: &Request<'_>, auth: Auth) -> Result<Opened, Error> {
+    let presented = match auth {
         Auth::Open => return Ok(Opened::default()),
         Auth::Own => return Ok(Opened::saying(Says::TheSame)),
         Auth::Session => return session_route(gate, request).map(|()| Opened::default()),
@@ -70,7 +66,7 @@ pub(crate) async fn open(
             Ok(held.opened())
         }
         Some(Presented::Session(cookie)) => session(gate, request, cookie).await,
-        None if route.auth == Auth::Needed => Err(AuthError::Missing.into()),
+        None if auth == Auth::Needed => Err(AuthError::Missing.into()),
         None => Ok(Opened::default()),
     }
 }
@@ -163,6 +159,10 @@ async fn verify(gate: &Gate, request: &Request<'_>, token: &str) -> Result<Opene
 /// must show that our own page asked.
 async fn session(gate: &Gate, request: &Request<'_>, cookie: &str) -> Result<Opened, Error> {
     let held = exchange(gate, request, Credential::Session(cookie.to_owned())).await?;
+    if request.head.asks_for_websocket() {
+        // Another protocol writes as it likes, and a browser asks nobody before it connects.
+        same_site(gate, request)?;
+    }
     if !is_safe(request.method()) {
         same_site(gate, request)?;
         // What we remember of a session may have ended; without Redis nobody would have told us.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use actix_web::http::Method;
 use chassis::http::{context, problem};
 
+use crate::compress::compress;
 use crate::error::Error;
 use crate::forward::forward;
 use crate::gate::Gate;
@@ -121,13 +122,14 @@ async fn answer<'r>(
     let Some(route) = route else {
         let context = request.trail.context();
         reply.take(context.scope(pages::answer(gate, request)).await?);
+        compress(request, reply);
         return Ok(());
     };
     if cors::preflight(gate, route, request, reply) {
         return Ok(());
     }
     let _in_hand = InHand::enter(gate, route.priority)?;
-    let opened = credentials::open(gate, request, route).await?;
+    let opened = credentials::open(gate, request, route.auth).await?;
     for rule in &route.limits {
         let who = rule.who(opened.caller.as_ref(), request.from.address);
         let found = gate.shared.limits.take(rule, who, limits::now());
@@ -141,7 +143,11 @@ async fn answer<'r>(
             *verdict = Some((rule, found));
         }
     }
-    forward(gate, route, request, &opened, body, reply).await
+    forward(gate, route, request, &opened, body, reply).await?;
+    if route.compress {
+        compress(request, reply);
+    }
+    Ok(())
 }
 
 /// A request that is being answered. When there are too many, those of low priority are refused

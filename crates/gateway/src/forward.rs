@@ -77,7 +77,14 @@ pub(crate) async fn forward(
         _ => send(gate, &call, &mut Payload::Flow(body)).await,
     };
     gate.spare(head);
-    respond(gate, request, answer?, reply);
+    let answer = answer?;
+    if answer.head.status == 101 && !request.head.asks_for_websocket() {
+        return Err(Error::broken(
+            pool.name(),
+            "it changed the protocol unasked",
+        ));
+    }
+    respond(gate, request, answer, reply);
     Ok(())
 }
 
@@ -137,10 +144,8 @@ fn write_head(route: &Route, request: &Request<'_>, opened: &Opened, out: &mut V
         out.extend_from_slice(b"\r\n");
     }
     headers::pass_cookies(lines, route.auth == Auth::Session, out);
-    if let Some(protocol) = request.head.upgrade() {
-        out.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
-        out.extend_from_slice(protocol);
-        out.extend_from_slice(b"\r\n");
+    if request.head.asks_for_websocket() {
+        out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
     }
 }
 
@@ -148,12 +153,14 @@ fn write_head(route: &Route, request: &Request<'_>, opened: &Opened, out: &mut V
 fn respond(gate: &Rc<Gate>, request: &Request<'_>, mut answer: Answer, reply: &mut Reply) {
     reply.status = answer.head.status;
     headers::pass_answer(&answer.connection.lines, reply);
-    if answer.head.status == 101 {
-        if let Some(protocol) = answer.connection.lines.get("upgrade") {
-            reply.say("upgrade", protocol);
+    if request.head.asks_for_websocket() {
+        if answer.head.status == 101 {
+            reply.say("upgrade", b"websocket");
+            reply.body = Outgoing::Upgraded(answer.connection);
+            return;
         }
-        reply.body = Outgoing::Upgraded(answer.connection);
-        return;
+        // The part may wait for more of what it refused.
+        answer.head.keep_alive = false;
     }
     let length = match answer.head.framing {
         Framing::Length(length) => Some(length),

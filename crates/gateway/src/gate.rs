@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::access_log::AccessLog;
 use crate::credentials::Exchange;
+use crate::front::Tls;
 use crate::limits::Limits;
 use crate::proxies::Proxies;
 use crate::table::Table;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) urls: BTreeMap<String, String>,
     pub(crate) limits: Limits,
     pub(crate) trusted: Proxies,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) public_url: Url,
     pub(crate) cors_origins: Vec<String>,
     pub(crate) timeout: Duration,
@@ -62,6 +64,7 @@ pub(crate) struct Ingredients {
     pub(crate) routes_file: Option<PathBuf>,
     pub(crate) urls: BTreeMap<String, String>,
     pub(crate) trusted: Proxies,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) public_url: Url,
     pub(crate) cors_origins: Vec<String>,
     pub(crate) timeout: Duration,
@@ -81,6 +84,7 @@ impl Shared {
             urls: from.urls,
             limits: Limits::default(),
             trusted: from.trusted,
+            tls: from.tls,
             public_url: from.public_url,
             cors_origins: from.cors_origins,
             timeout: from.timeout,

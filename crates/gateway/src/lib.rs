@@ -1,6 +1,7 @@
 //! The only public door: routing, credentials, limits, health of the whole, and the documents.
 
 mod access_log;
+mod compress;
 mod cors;
 mod credentials;
 mod door;
@@ -13,6 +14,7 @@ mod headers;
 mod health;
 mod limits;
 pub mod openapi;
+mod overview;
 mod pages;
 mod proxies;
 mod reply;
@@ -42,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::credentials::Exchange;
-use crate::front::Ending;
+use crate::front::{Ending, Tls};
 use crate::gate::{Ingredients, Shared};
 pub use crate::proxies::Proxies;
 pub use crate::settings::{Origins, Settings};
@@ -80,6 +82,7 @@ impl Service for Gateway {
     async fn bind(settings: Settings) -> anyhow::Result<Self> {
         let urls = settings.urls();
         let table = table(settings.routes_file.as_deref(), &urls)?;
+        let tls = settings.tls.map(Tls::open).transpose()?;
         let access_log = settings.access_log.as_deref().map(open_log).transpose()?;
         let base = settings.base;
         let (http, identity) = (client::http(), base.identity_url);
@@ -93,6 +96,7 @@ impl Service for Gateway {
         let (listener, address) = base.listen.open()?;
         let public_url = match settings.public_url {
             Some(url) => url,
+            None if tls.is_some() => Url::parse(&format!("https://{address}"))?,
             None => Url::parse(&format!("http://{address}"))?,
         };
         let verifier = Verifier::remote(http, &identity, base.clock);
@@ -105,6 +109,7 @@ impl Service for Gateway {
             routes_file: settings.routes_file,
             urls,
             trusted: settings.trusted_proxies,
+            tls: tls.map(Arc::new),
             public_url,
             cors_origins: settings.cors_origins.0,
             timeout: settings.timeout,
@@ -139,6 +144,9 @@ impl Service for Gateway {
             tasks.spawn(limits::sync(Arc::clone(&shared), redis));
             let revocations = Arc::clone(shared.verifier.revocations());
             tasks.spawn(revocations.follow(url, shared.close.clone()));
+        }
+        if let Some(tls) = &shared.tls {
+            tasks.spawn(Arc::clone(tls).watch(shared.close.clone()));
         }
         // Dropping the set ends them.
         front::serve(self.listener, self.shared, self.workers, self.ending, stop).await

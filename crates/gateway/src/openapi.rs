@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::error::Error;
 use crate::fetch;
 use crate::gate::Gate;
+use crate::overview;
 
 /// Two services that use one name for different things.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,7 @@ pub(crate) async fn document(gate: &Rc<Gate>) -> Result<HttpResponse, Error> {
     }
     let public_url = gate.shared.public_url.as_str().trim_end_matches('/');
     let mut merged = merge(public_url, found).map_err(|Clash(what)| Error::Clash(what))?;
+    merged["paths"]["/api/v1/overview"] = overview::described();
     if !missing.is_empty() {
         merged["x-missing"] = json!(missing);
     }
@@ -48,6 +50,9 @@ pub fn merge(server: &str, documents: Vec<(&str, Value)>) -> Result<Value, Clash
     for (service, document) in documents {
         merged.add(service, document)?;
     }
+    merged
+        .tags
+        .push(json!({ "name": "gateway", "description": "The public door." }));
     Ok(json!({
         "openapi": "3.1.0",
         "info": {

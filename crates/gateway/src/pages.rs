@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::request::Request;
-use crate::{health, openapi};
+use crate::{health, openapi, overview};
 
 /// Swagger UI runs its own scripts and styles, and asks us for the document.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; \
@@ -34,6 +34,7 @@ pub(crate) async fn answer(gate: &Rc<Gate>, request: &Request<'_>) -> Result<Htt
         "/health/ready" => Ok(health::ready(gate).await),
         "/metrics" => Ok(gate.shared.metrics.answer()),
         "/openapi.json" | "/api/v1/openapi.json" => openapi::document(gate).await,
+        "/api/v1/overview" => overview::answer(gate, request).await,
         "/docs" => Ok(to_docs()),
         _ => match path.strip_prefix("/docs/") {
             Some(file) => docs(file),
@@ -46,7 +47,7 @@ fn is_own(path: &str) -> bool {
     let below = ["/health", "/docs"];
     matches!(
         path,
-        "/" | "/metrics" | "/openapi.json" | "/api/v1/openapi.json"
+        "/" | "/metrics" | "/openapi.json" | "/api/v1/openapi.json" | "/api/v1/overview"
     ) || below.iter().any(|own| path.starts_with(own))
 }
 

@@ -10,6 +10,7 @@ use chassis::settings::{Base, Listen, Reader};
 use common::auth::Service;
 use url::Url;
 
+use crate::front::TlsFiles;
 use crate::proxies::Proxies;
 
 /// What the gateway needs to know to start.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub cors_origins: Origins,
     /// The proxies in front of us that say who a client is.
     pub trusted_proxies: Proxies,
+    /// With it, the gateway speaks TLS itself.
+    pub(crate) tls: Option<TlsFiles>,
     /// The table of routes, where it is not the one that is compiled in.
     pub routes_file: Option<PathBuf>,
     /// Where a line for each request goes, if anywhere.
@@ -67,6 +70,24 @@ fn origin(text: &str) -> Result<String, String> {
     Ok(origin.ascii_serialization())
 }
 
+/// Both files, or neither.
+fn tls(read: &mut Reader<'_>) -> Option<TlsFiles> {
+    let certificate: Option<PathBuf> = read.optional("GATEWAY_TLS_CERTIFICATE");
+    let key: Option<PathBuf> = read.optional("GATEWAY_TLS_KEY");
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            read.refuse("GATEWAY_TLS_KEY", "is needed with GATEWAY_TLS_CERTIFICATE");
+            None
+        }
+        (None, Some(_)) => {
+            read.refuse("GATEWAY_TLS_CERTIFICATE", "is needed with GATEWAY_TLS_KEY");
+            None
+        }
+    }
+}
+
 impl Settings {
     /// Reads the common settings, the services' URLs, `MAILBOX_URL`, `CLARION_PUBLIC_URL`,
     /// `CLARION_CORS_ORIGINS` and what begins with `GATEWAY_`. It listens on `GATEWAY_HTTP_ADDR`, or
@@ -88,6 +109,7 @@ impl Settings {
             public_url: read.optional("CLARION_PUBLIC_URL"),
             cors_origins: read.or("CLARION_CORS_ORIGINS", Origins::default()),
             trusted_proxies: read.or("GATEWAY_TRUSTED_PROXIES", Proxies::default()),
+            tls: tls(read),
             routes_file: read.optional("GATEWAY_ROUTES_FILE"),
             access_log: read.optional("GATEWAY_ACCESS_LOG"),
             most_in_hand: read.or("GATEWAY_MOST_IN_HAND", 4096),

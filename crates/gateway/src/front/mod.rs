@@ -1,6 +1,9 @@
 //! The clients' side: who connects, and how they are spoken to.
 
 mod h1;
+mod h2;
 mod server;
+mod tls;
 
 pub(crate) use server::{Ending, serve};
+pub(crate) use tls::{Tls, TlsFiles};

@@ -12,7 +12,7 @@ use actix_web::rt;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::h1;
+use super::{h1, h2};
 use crate::gate::{Gate, Shared};
 use crate::request::Sender;
 
@@ -66,11 +66,27 @@ pub(crate) async fn serve(
     Ok(ended?)
 }
 
+/// How long the client may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
 async fn connected(gate: Rc<Gate>, stream: TcpStream) -> Result<(), Infallible> {
     // A client that is gone already needs nothing.
-    if let Ok(peer) = stream.peer_addr() {
-        stream.set_nodelay(true).ok();
+    let Ok(peer) = stream.peer_addr() else {
+        return Ok(());
+    };
+    stream.set_nodelay(true).ok();
+    let Some(tls) = gate.shared.tls.as_ref() else {
         h1::serve(gate, stream, Sender::new(peer.ip(), false)).await;
+        return Ok(());
+    };
+    let accepting = rt::time::timeout(HANDSHAKE, tls.acceptor().accept(stream));
+    let Ok(Ok(stream)) = accepting.await else {
+        return Ok(());
+    };
+    let sender = Sender::new(peer.ip(), true);
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => h2::serve(gate, stream, sender).await,
+        _ => h1::serve(gate, stream, sender).await,
     }
     Ok(())
 }

@@ -84,6 +84,8 @@ struct RouteLine {
     limits: Vec<String>,
     #[serde(default)]
     priority: Priority,
+    #[serde(default = "yes")]
+    compress: bool,
     canary: Option<CanaryLine>,
 }
 
@@ -332,6 +334,7 @@ fn route(
         retries: line.retries,
         limits: rules,
         priority: line.priority,
+        compress: line.compress,
         optional: false,
     })
 }

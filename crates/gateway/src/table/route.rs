@@ -89,6 +89,8 @@ pub(crate) struct Route {
     pub(crate) retries: u32,
     pub(crate) limits: Vec<Arc<Rule>>,
     pub(crate) priority: Priority,
+    /// Texts may be packed. Not where an answer holds a secret beside what a client chose.
+    pub(crate) compress: bool,
     /// A part that this installation may be without.
     pub(crate) optional: bool,
 }

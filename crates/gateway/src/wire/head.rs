@@ -70,7 +70,6 @@ impl Head {
     }
 
     /// A head that came in another way than as text.
-    #[cfg(test)]
     pub(crate) fn assemble<'a>(
         method: Method,
         target: &str,
@@ -163,11 +162,20 @@ impl Head {
         std::str::from_utf8(self.lines.get(name)?).ok()
     }
 
-    /// Whether the client asks to speak another protocol on this connection.
-    pub(crate) fn upgrade(&self) -> Option<&[u8]> {
-        let wants = |value| has_word(value, "upgrade");
-        let asks = self.version == 1 && self.lines.all("connection").any(wants);
-        self.lines.get("upgrade").filter(|_| asks)
+    /// Whether the client asks to speak WebSocket from here on. Other protocols, such as HTTP/2
+    /// without TLS, would let requests pass that nobody looks at.
+    pub(crate) fn asks_for_websocket(&self) -> bool {
+        self.version == 1
+            && self.method == Method::GET
+            && self.framing == Framing::None
+            && self
+                .lines
+                .all("connection")
+                .any(|value| has_word(value, "upgrade"))
+            && self
+                .lines
+                .get("upgrade")
+                .is_some_and(|it| it.eq_ignore_ascii_case(b"websocket"))
     }
 }
 

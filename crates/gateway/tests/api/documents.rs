@@ -23,7 +23,8 @@ async fn the_documents_of_all_services_become_one() {
     assert_eq!(document["servers"][0]["url"], "http://clarion.test");
     assert_eq!(
         document["paths"].as_object().map(|paths| paths.len()),
-        Some(4)
+        Some(5),
+        "one of each service, and ours"
     );
     assert_eq!(document["x-missing"], serde_json::json!(["analytics"]));
 }

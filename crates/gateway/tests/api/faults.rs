@@ -91,6 +91,14 @@ async fn half_an_answer_is_no_answer() {
         .await
         .assert_error(502, "bad_gateway");
 
+    let (url, _) = rude(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n");
+    let app: App = Setup::default().with("LEADS_URL", url).start().await;
+    app.as_role(Role::Owner)
+        .get("/api/v1/leads")
+        .send()
+        .await
+        .assert_error(502, "bad_gateway");
+
     let (url, _) = rude(
         b"HTTP/1.1 200 OK\r\nConnection: close, x-hop\r\nX-Hop: 1\r\nContent-Length: 5\r\n\r\nwhole",
     );

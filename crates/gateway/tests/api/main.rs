@@ -1,6 +1,7 @@
 //! The gateway between real sockets: clients on one side, stand-ins for the services on the other.
 
 mod balancing;
+mod compression;
 mod credentials;
 mod dashboard;
 mod documents;
@@ -8,7 +9,11 @@ mod faults;
 mod health;
 mod hygiene;
 mod load;
+mod overview;
 mod passing;
 mod replica;
 mod support;
 mod table;
+mod tls;
+mod upgrade;
+mod wire;

@@ -112,7 +112,9 @@ async fn answer(state: Data<State>, request: HttpRequest, mut body: web::Payload
         return HttpResponse::UnprocessableEntity().body("no");
     }
     let mut whole = Vec::new();
-    while let Some(Ok(chunk)) = body.next().await {
+    // Behind an upgrade there is no body, but whatever comes until the connection ends.
+    let upgrade = request.headers().contains_key("upgrade");
+    while !upgrade && let Some(Ok(chunk)) = body.next().await {
         state.received.fetch_add(chunk.len(), Ordering::SeqCst);
         whole.extend_from_slice(&chunk);
     }
@@ -142,6 +144,14 @@ async fn answer(state: Data<State>, request: HttpRequest, mut body: web::Payload
         path => match path.rsplit('/').next().unwrap_or_default() {
             "slow" => futures::future::pending().await,
             "events" => events(state),
+            "text" => HttpResponse::Ok()
+                .content_type("application/json")
+                .body(format!("\"{}\"", "all the same ".repeat(1_000))),
+            "tagged" => HttpResponse::Ok()
+                .content_type("application/json")
+                .insert_header(("etag", "\"7\""))
+                .body(format!("\"{}\"", "all the same ".repeat(1_000))),
+            "rows" => rows(state),
             "large" => HttpResponse::Ok().body(vec![b'x'; 300_000]),
             "nothing" => HttpResponse::NoContent().finish(),
             "page" => HttpResponse::Ok()
@@ -208,6 +218,18 @@ fn events(state: Data<State>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .streaming(Box::pin(first.chain(second)))
+}
+
+/// A first row at once, and many more when the test says so.
+fn rows(state: Data<State>) -> HttpResponse {
+    let first = futures::stream::iter([Ok::<_, actix_web::Error>(Bytes::from("id,email\n"))]);
+    let rest = futures::stream::once(async move {
+        state.go.notified().await;
+        Ok(Bytes::from("1,ada@example.com\n".repeat(10_000)))
+    });
+    HttpResponse::Ok()
+        .content_type("text/csv")
+        .streaming(Box::pin(first.chain(rest)))
 }
 
 /// A gateway whose `leads` is `upstream`.
