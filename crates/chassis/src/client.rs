@@ -1,8 +1,8 @@
 //! Requests to another service: deadline, service token, trace, one retry where it is safe, and a
 //! breaker.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -85,8 +85,10 @@ pub fn http() -> reqwest::Client {
         .expect("the client's settings are constants")
 }
 
+/// Signs a service token: identity's own way to one.
+type Sign = Box<dyn Fn() -> Result<IssuedToken, Unavailable> + Send + Sync>;
+
 /// Gets service tokens from `identity` and keeps the current one.
-#[derive(Debug)]
 pub struct ServiceTokens {
     http: reqwest::Client,
     url: Url,
@@ -94,9 +96,25 @@ pub struct ServiceTokens {
     current: Mutex<Option<(String, i64)>>,
     /// Until when identity is not asked again, after it did not answer.
     failing_until_ms: AtomicI64,
+    own: OnceLock<Sign>,
+}
+
+impl std::fmt::Debug for ServiceTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ServiceTokens({})", self.request.service)
+    }
 }
 
 impl ServiceTokens {
+    /// Signs tokens here from now on instead of asking for them.
+    pub fn sign_by(
+        &self,
+        sign: impl Fn() -> Result<IssuedToken, Unavailable> + Send + Sync + 'static,
+    ) {
+        // The first one stays.
+        self.own.set(Box::new(sign)).ok();
+    }
+
     pub fn new(http: reqwest::Client, identity: &Url, service: Service, secret: &Secret) -> Self {
         let url = identity
             .join("/internal/service-token")
@@ -111,6 +129,7 @@ impl ServiceTokens {
             request,
             current: Mutex::new(None),
             failing_until_ms: AtomicI64::new(0),
+            own: OnceLock::new(),
         }
     }
 
@@ -128,6 +147,7 @@ impl ServiceTokens {
             request,
             current,
             failing_until_ms: AtomicI64::new(0),
+            own: OnceLock::new(),
         }
     }
 
@@ -141,6 +161,11 @@ impl ServiceTokens {
         }
         if Utc::now().timestamp_millis() < self.failing_until_ms.load(Ordering::Relaxed) {
             return Err(Unavailable::new(Service::Identity.as_str()).into());
+        }
+        if let Some(sign) = self.own.get() {
+            let issued = sign()?;
+            *current = Some((issued.access_token.clone(), now + issued.expires_in));
+            return Ok(issued.access_token);
         }
         let request = self
             .http

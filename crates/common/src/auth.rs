@@ -74,13 +74,15 @@ names! {
 }
 
 names! {
-    /// What a person is in a workspace; a role is a set of scopes.
+    /// What a person is in a workspace; a role is a set of scopes. `custom` is any of those that
+    /// the workspace made for itself.
     Role {
         Owner = "owner",
         Admin = "admin",
         Marketer = "marketer",
         Analyst = "analyst",
         Customer = "customer",
+        Custom = "custom",
     }
 }
 
@@ -112,7 +114,7 @@ impl Role {
                 AnalyticsRead,
                 CommerceRead,
             ]),
-            Self::Customer => ScopeSet::of(&[]),
+            Self::Customer | Self::Custom => ScopeSet::of(&[]),
         }
     }
 }

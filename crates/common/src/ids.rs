@@ -76,6 +76,10 @@ ids! {
     UserId,
     /// A key that a program presents instead of a person's session.
     ApiKeyId,
+    /// A set of scopes that a workspace made for itself.
+    RoleId,
+    /// An offer to belong to a workspace.
+    InvitationId,
     /// A person in the audience.
     LeadId,
     /// What a person consents to.

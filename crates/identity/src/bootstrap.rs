@@ -9,7 +9,7 @@ use common::values::EmailAddress;
 use diesel::PgConnection;
 use diesel::result::Error as QueryError;
 
-use crate::domain::{User, Workspace};
+use crate::domain::{Standing, User, Workspace};
 use crate::error::Error;
 use crate::settings::FirstOwner;
 use crate::state::State;
@@ -33,6 +33,7 @@ pub(crate) fn new_user(
         version: 1,
         created_at: now,
         updated_at: now,
+        email_verified_at: None,
     }
 }
 
@@ -41,11 +42,11 @@ pub(crate) fn add_member(
     conn: &mut PgConnection,
     workspace: &Workspace,
     user: &User,
-    role: Role,
+    standing: &Standing,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     members::insert_user(conn, user).map_err(taken)?;
-    members::join(conn, workspace.id, user.id, role, now)?;
+    members::join(conn, workspace.id, user.id, standing, now)?;
     let event = UserCreated {
         user_id: user.id,
         email: user.email.clone(),
@@ -68,13 +69,18 @@ pub(crate) fn open_workspace(
     owner: &User,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
+    found(conn, workspace)?;
+    add_member(conn, workspace, owner, &Role::Owner.into(), now)
+}
+
+/// Makes a workspace that nobody belongs to yet, and tells.
+pub(crate) fn found(conn: &mut PgConnection, workspace: &Workspace) -> Result<(), Error> {
     workspaces::insert(conn, workspace)?;
     let event = WorkspaceCreated {
         workspace_id: workspace.id,
         name: workspace.name.clone(),
     };
-    outbox::push(conn, workspace.id, &event)?;
-    add_member(conn, workspace, owner, Role::Owner, now)
+    Ok(outbox::push(conn, workspace.id, &event)?)
 }
 
 /// Makes the first owner if there is nobody yet. Replicas that start together make one.
@@ -88,7 +94,11 @@ pub(crate) async fn first_owner(state: &State, first: FirstOwner) -> Result<(), 
         return Ok(());
     }
     let (hash, now) = (state.passwords.hash(first.password).await?, state.now());
-    let owner = new_user(&first.email, "Owner", hash, now);
+    // The operator vouches for the address.
+    let owner = User {
+        email_verified_at: Some(now),
+        ..new_user(&first.email, "Owner", hash, now)
+    };
     state
         .host
         .db

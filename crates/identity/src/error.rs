@@ -5,13 +5,37 @@ use chassis::auth::Denied;
 use chassis::error::{auth_kind, query_kind};
 use chassis::{Fault, InvalidInput, Unavailable};
 use common::auth::{AuthError, Role};
-use common::{ApiKeyId, FieldError, UserId};
+use common::{ApiKeyId, FieldError, InvitationId, RoleId, UserId};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// One sentence for an unknown address and for a wrong password.
     #[error("the email or the password is not right")]
     WrongCredentials,
+    #[error("the code of the authenticator app is needed, or a recovery code")]
+    CodeNeeded,
+    #[error("the code is not right, or was used before")]
+    CodeWrong,
+    #[error("too many attempts; wait a while, or ask for a new password")]
+    TooManyAttempts(u64),
+    #[error("this link is not valid any more; ask for a new one")]
+    LinkInvalid,
+    #[error("this workspace does not take registrations")]
+    WorkspaceNotOpen,
+    #[error("they belong to this workspace already")]
+    MemberAlready,
+    #[error("invitation {0} does not exist")]
+    InvitationNotFound(InvitationId),
+    #[error("role {0} does not exist")]
+    RoleNotFound(RoleId),
+    #[error("a role of this name exists already")]
+    RoleNameTaken,
+    #[error("somebody has this role; give them another one first")]
+    RoleInUse,
+    #[error("there is no second factor to do this with")]
+    NoSecondFactor,
+    #[error("there is a second factor already; remove it first")]
+    SecondFactorThere,
     #[error("somebody with this email address exists already")]
     EmailTaken,
     #[error("registration is closed; ask an owner to add you")]
@@ -68,6 +92,18 @@ impl Fault for Error {
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::WrongCredentials => (StatusCode::UNAUTHORIZED, "wrong_credentials"),
+            Self::CodeNeeded => (StatusCode::UNAUTHORIZED, "code_needed"),
+            Self::CodeWrong => (StatusCode::UNAUTHORIZED, "code_wrong"),
+            Self::TooManyAttempts(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts"),
+            Self::LinkInvalid => (StatusCode::UNPROCESSABLE_ENTITY, "link_invalid"),
+            Self::WorkspaceNotOpen => (StatusCode::FORBIDDEN, "workspace_not_open"),
+            Self::MemberAlready => (StatusCode::CONFLICT, "member_already"),
+            Self::InvitationNotFound(_) => (StatusCode::NOT_FOUND, "invitation_not_found"),
+            Self::RoleNotFound(_) => (StatusCode::NOT_FOUND, "role_not_found"),
+            Self::RoleNameTaken => (StatusCode::CONFLICT, "role_name_taken"),
+            Self::RoleInUse => (StatusCode::CONFLICT, "role_in_use"),
+            Self::NoSecondFactor => (StatusCode::CONFLICT, "no_second_factor"),
+            Self::SecondFactorThere => (StatusCode::CONFLICT, "second_factor_there"),
             Self::EmailTaken => (StatusCode::CONFLICT, "email_taken"),
             Self::RegistrationClosed => (StatusCode::FORBIDDEN, "registration_closed"),
             Self::RefreshInvalid => (StatusCode::UNAUTHORIZED, "refresh_token_invalid"),
@@ -97,6 +133,13 @@ impl Fault for Error {
         match self {
             Self::Invalid(error) => error.fields(),
             _ => Vec::new(),
+        }
+    }
+
+    fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::TooManyAttempts(seconds) => Some(*seconds),
+            _ => (self.kind().0 == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         }
     }
 }

@@ -5,6 +5,7 @@ mod bootstrap;
 mod domain;
 mod error;
 mod keys;
+mod mails;
 mod passwords;
 mod revoking;
 mod routes;
@@ -13,6 +14,7 @@ mod sessions;
 mod settings;
 mod state;
 mod store;
+mod throttle;
 mod tokens;
 
 use std::net::SocketAddr;
@@ -74,18 +76,31 @@ impl Service for Identity {
         let host = starting.host.clone();
         let keys = Keys::start(&host).await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let post = settings.notifications_url.zip(settings.public_url);
+        let post = post.map(|(url, public_url)| mails::Post {
+            notifications: host.peer(Name::Notifications, url),
+            public_url,
+        });
         let state = State {
+            post,
             keys: keys.clone(),
             passwords: Passwords::new(cores)?,
             registration: settings.registration,
             service_secret,
             host: host.clone(),
         };
+        let own = state.clone();
+        host.tokens.sign_by(move || {
+            let issued = api::services::issue(&own, Self::NAME);
+            issued.map_err(|error| chassis::Unavailable::because("the signing key", error))
+        });
         if let Some(first) = settings.first_owner {
             bootstrap::first_owner(&state, first).await?;
         }
+        let host_stop = host.stop.clone();
         starting.spawn("signing keys", keys.follow(host.clone()));
         starting.spawn("expired tokens", forget_expired(host));
+        starting.spawn("mails", mails::runner(&state).run(1, host_stop));
         starting.spawn("telling revocations", revoking::keep_telling(state.clone()));
         Ok(Self { starting, state })
     }
@@ -116,7 +131,10 @@ async fn forget_expired(host: Host) {
         let before = host.clock.now() - chrono::Duration::days(1);
         let pruned = host
             .db
-            .run(move |conn| Ok::<_, error::Error>(store::refresh_tokens::prune(conn, before)?))
+            .run(move |conn| {
+                store::mail_tokens::prune(conn, before)?;
+                Ok::<_, error::Error>(store::refresh_tokens::prune(conn, before)?)
+            })
             .await;
         match pruned {
             Ok(count) => tracing::debug!(count, "expired refresh tokens forgotten"),

@@ -4,7 +4,10 @@ use actix_web::web::{self, ServiceConfig};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use crate::api::{accounts, api_keys, services, sessions, tokens, users, workspaces};
+use crate::api::{
+    accounts, api_keys, emails, invitations, pages, passwords, roles, second_factor, services,
+    sessions, tokens, users, workspaces,
+};
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
@@ -17,6 +20,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             web::resource("/api/v1/session")
                 .post(sessions::start)
                 .get(sessions::get)
+                .put(sessions::switch)
                 .delete(sessions::end),
         )
         .service(
@@ -37,6 +41,12 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .delete(users::remove),
         )
         .service(
+            web::resource("/api/v1/workspaces")
+                .get(workspaces::list)
+                .post(workspaces::open),
+        )
+        .service(web::resource("/api/v1/workspaces/{id}/switch").post(workspaces::switch))
+        .service(
             web::resource("/api/v1/workspaces/current")
                 .get(workspaces::get)
                 .put(workspaces::update),
@@ -47,8 +57,47 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .post(api_keys::create),
         )
         .service(web::resource("/api/v1/api-keys/{id}").delete(api_keys::delete))
+        .configure(people_themselves)
         .service(web::resource("/internal/service-token").post(services::service_token))
         .service(web::resource("/internal/exchange").post(services::exchange));
+}
+
+fn people_themselves(config: &mut ServiceConfig) {
+    config
+        .service(web::resource("/api/v1/password/forgot").post(passwords::forgot))
+        .service(web::resource("/api/v1/password/reset").post(passwords::reset))
+        .service(web::resource("/api/v1/email/verify").post(emails::verify))
+        .service(web::resource("/api/v1/email/verification").post(emails::again))
+        .service(
+            web::resource("/api/v1/invitations")
+                .get(invitations::list)
+                .post(invitations::create),
+        )
+        .service(web::resource("/api/v1/invitations/accept").post(invitations::accept))
+        .service(web::resource("/api/v1/invitations/{id}").delete(invitations::delete))
+        .service(
+            web::resource("/api/v1/roles")
+                .get(roles::list)
+                .post(roles::create),
+        )
+        .service(
+            web::resource("/api/v1/roles/{id}")
+                .get(roles::get)
+                .put(roles::update)
+                .delete(roles::delete),
+        )
+        .service(
+            web::resource("/api/v1/second-factor")
+                .get(second_factor::get)
+                .post(second_factor::begin)
+                .delete(second_factor::remove),
+        )
+        .service(web::resource("/api/v1/second-factor/confirm").post(second_factor::confirm))
+        .service(
+            web::resource("/a/{token}")
+                .get(pages::show)
+                .post(pages::act),
+        );
 }
 
 /// The public part, for the merged document.
@@ -63,6 +112,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         tokens::jwks,
         sessions::start,
         sessions::get,
+        sessions::switch,
         sessions::end,
         sessions::list,
         sessions::end_one,
@@ -72,6 +122,26 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         users::get,
         users::update,
         users::remove,
+        workspaces::list,
+        workspaces::open,
+        workspaces::switch,
+        passwords::forgot,
+        passwords::reset,
+        emails::verify,
+        emails::again,
+        invitations::create,
+        invitations::list,
+        invitations::delete,
+        invitations::accept,
+        roles::list,
+        roles::get,
+        roles::create,
+        roles::update,
+        roles::delete,
+        second_factor::get,
+        second_factor::begin,
+        second_factor::confirm,
+        second_factor::remove,
         workspaces::get,
         workspaces::update,
         api_keys::create,

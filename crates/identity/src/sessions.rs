@@ -8,7 +8,7 @@ use chassis::http::Origin;
 use chassis::redis::Redis;
 use chrono::{DateTime, Duration, Utc};
 use common::auth::Role;
-use common::{UserId, WorkspaceId};
+use common::{RoleId, UserId, WorkspaceId};
 use deadpool_redis::redis::{AsyncCommands, cmd, pipe};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -40,6 +40,7 @@ pub(crate) struct Session {
     pub(crate) agent: Option<String>,
     /// What the person was when it began: a cookie never grows into another role.
     role: Role,
+    role_id: Option<RoleId>,
     /// Tells the password that it was begun with from a later one.
     password: String,
 }
@@ -47,7 +48,9 @@ pub(crate) struct Session {
 impl Session {
     /// Whether the person still has the password and the role that this session was begun with.
     pub(crate) fn fits(&self, member: &Member) -> bool {
-        self.password == fingerprint(&member.user) && self.role == member.role
+        self.password == fingerprint(&member.user)
+            && self.role == member.standing.role
+            && self.role_id == member.standing.role_id()
     }
 
     pub(crate) fn ends_at(&self) -> DateTime<Utc> {
@@ -83,7 +86,8 @@ pub(crate) async fn start(
         seen_at: now,
         address: origin.address.map(|address| address.to_string()),
         agent: origin.agent.clone(),
-        role: member.role,
+        role: member.standing.role,
+        role_id: member.standing.role_id(),
         password: fingerprint(&member.user),
     };
     let text = serde_json::to_string(&session).map_err(Error::internal)?;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use chassis::settings::{Base, Environment, Reader};
 use common::auth::Service;
 use common::values::{EmailAddress, Secret};
+use url::Url;
 
 use crate::domain::Password;
 
@@ -15,6 +16,9 @@ pub struct Settings {
     /// Made when there is nobody yet.
     pub first_owner: Option<FirstOwner>,
     pub registration: Registration,
+    /// Who sends our mails, and what their links begin with. Without them there are no mails.
+    pub notifications_url: Option<Url>,
+    pub public_url: Option<Url>,
 }
 
 /// Whom to make owner of the first workspace.
@@ -44,8 +48,9 @@ impl FromStr for Registration {
 }
 
 impl Settings {
-    /// Reads the common settings, `CLARION_OWNER_EMAIL`, `CLARION_OWNER_PASSWORD` and
-    /// `IDENTITY_REGISTRATION` (closed in production unless it says otherwise).
+    /// Reads the common settings, `CLARION_OWNER_EMAIL`, `CLARION_OWNER_PASSWORD`,
+    /// `IDENTITY_REGISTRATION` (closed in production unless it says otherwise),
+    /// `NOTIFICATIONS_URL` and `CLARION_PUBLIC_URL`.
     pub fn read(read: &mut Reader<'_>, default_port: u16) -> Self {
         let base = Base::read(read, Service::Identity, default_port);
         let default = match base.environment {
@@ -55,6 +60,8 @@ impl Settings {
         Self {
             first_owner: first_owner(read),
             registration: read.or("IDENTITY_REGISTRATION", default),
+            notifications_url: read.optional("NOTIFICATIONS_URL"),
+            public_url: read.optional("CLARION_PUBLIC_URL"),
             base,
         }
     }

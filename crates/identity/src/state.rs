@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use common::values::Secret;
 
 use crate::keys::Keys;
+use crate::mails::Post;
 use crate::passwords::Passwords;
 use crate::settings::Registration;
 
@@ -16,6 +17,8 @@ pub(crate) struct State {
     pub(crate) passwords: Passwords,
     pub(crate) registration: Registration,
     pub(crate) service_secret: Secret,
+    /// None: no mails are sent.
+    pub(crate) post: Option<Post>,
 }
 
 impl State {

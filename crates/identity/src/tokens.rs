@@ -6,12 +6,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::http::Origin;
 use chassis::revocation::Revoked;
 use chrono::{DateTime, Duration, Utc};
-use common::auth::{Claims, Role, Subject};
+use common::auth::{Claims, Subject};
 use common::{UserId, WorkspaceId};
 use diesel::PgConnection;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::domain::Standing;
 use crate::error::Error;
 use crate::store::refresh_tokens::{self as table, RefreshToken};
 use crate::store::revocations;
@@ -41,15 +42,15 @@ pub(crate) fn hash(text: &str) -> Vec<u8> {
 pub(crate) fn person(
     user: UserId,
     workspace: WorkspaceId,
-    role: Role,
+    standing: &Standing,
     sign_in: Uuid,
     now: DateTime<Utc>,
 ) -> Claims {
     let claims = Claims::new(
         Subject::User(user),
         Some(workspace),
-        Some(role),
-        role.scopes(),
+        Some(standing.role),
+        standing.scopes(),
         now.timestamp(),
         ACCESS_S,
     );

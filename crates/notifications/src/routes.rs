@@ -70,6 +70,7 @@ pub(crate) fn register(app: &mut ServiceConfig, state: &Data<AppState>) {
             post().to(webhook_deliveries::redeliver),
         )
         .route("/v/{token}", get().to(view::show))
+        .route("/internal/messages", post().to(transactional::of_the_house))
         .route("/internal/campaigns/{id}", put().to(internal::put_campaign))
         .service(
             resource("/internal/campaigns/{id}/recipients")

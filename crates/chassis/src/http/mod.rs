@@ -4,6 +4,7 @@ pub mod context;
 pub mod download;
 mod extract;
 mod origin;
+pub mod page;
 mod problem;
 pub(crate) mod server;
 

@@ -53,7 +53,7 @@ async fn a_revocation_takes_effect_at_every_replica_within_a_second() {
         // A sign-in with tokens is ended at the other replica of identity.
         let person = world.login(&ada.email).await;
         let own = format!("/api/v1/users/{}", ada.id);
-        let ask = |url: &String, path: &str| person.at(url.clone()).get(path.to_owned()).send();
+        let ask = |url: &String, path: &str| person.at(url.clone()).get(path).send();
         for url in services.iter().chain(&gateways) {
             ask(url, "/api/v1/leads").await.assert_status(200);
         }

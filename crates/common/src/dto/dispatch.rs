@@ -100,6 +100,20 @@ pub struct CampaignOrder {
     pub workspace_id: WorkspaceId,
 }
 
+/// `POST /internal/messages`: one mail of the installation itself (a reset, an invitation) to one
+/// person. It belongs to no workspace, so nobody of any workspace sees it. The same key again
+/// changes nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HouseMail {
+    pub key: uuid::Uuid,
+    pub to: crate::values::EmailAddress,
+    pub subject: String,
+    /// Plain text; what it prints stands in `data`.
+    pub text: String,
+    pub data: serde_json::Map<String, serde_json::Value>,
+}
+
 /// `POST /internal/campaigns/test`: one mail of this content to each address, outside the ledger's
 /// campaign count; `lead` is the person it is rendered for.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -24,19 +24,24 @@ pub(crate) async fn service_token(
         tokens::hash(state.service_secret.expose()),
     );
     verify_slices_are_equal(&given, &ours).map_err(|_| Error::WrongServiceSecret)?;
+    issue(&state, body.service).map(Json)
+}
+
+/// A token of a service; also our own.
+pub(crate) fn issue(state: &State, service: Service) -> Result<IssuedToken, Error> {
     let claims = Claims::new(
-        Subject::Service(body.service),
+        Subject::Service(service),
         None,
         None,
         ScopeSet::default(),
         state.now().timestamp(),
         SERVICE_S,
     );
-    Ok(Json(IssuedToken {
+    Ok(IssuedToken {
         access_token: state.keys.sign(&claims)?,
         expires_in: SERVICE_S,
         csrf_token: None,
-    }))
+    })
 }
 
 /// `POST /internal/exchange`: the gateway turns a key or a session into an access token.

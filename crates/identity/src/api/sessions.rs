@@ -12,10 +12,10 @@ use chrono::{DateTime, Utc};
 use common::auth::Subject;
 use common::dto::access::IssuedToken;
 use common::{UserId, WorkspaceId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::accounts::{Login, authenticate};
+use super::accounts::{Login, authenticate, home};
 use super::views::{UserView, WorkspaceView};
 use crate::domain::{Member, Workspace};
 use crate::error::Error;
@@ -43,7 +43,9 @@ pub(crate) struct SessionView {
     request_body = Login, security(()),
     responses(
         (status = 201, description = "Signed in; the cookie is set", body = SessionView),
-        (status = 401, description = "The email or the password is not right", body = common::Problem),
+        (status = 401, description = "`wrong_credentials`: the email or the password is not right; `code_needed` or `code_wrong`: of the second factor", body = common::Problem),
+        (status = 422, description = "Fields were refused", body = common::Problem),
+        (status = 429, description = "Too many wrong ones a moment ago", body = common::Problem),
         (status = 503, description = "Sessions cannot be kept at the moment", body = common::Problem),
     )
 )]
@@ -53,11 +55,10 @@ pub(crate) async fn start(
     origin: Origin,
     body: Json<Login>,
 ) -> Result<HttpResponse, Error> {
-    let (user, role, workspace) = authenticate(&state, body.into_inner()).await?;
+    let (member, workspace) = authenticate(&state, body.into_inner(), &origin).await?;
     if let Some(old) = request.cookie(COOKIE) {
         end_session(&state, old.value()).await?;
     }
-    let member = Member { user, role };
     let (cookie, session) = sessions::start(&state, &member, workspace.id, &origin).await?;
     let view = view(session, member, workspace);
     Ok(HttpResponse::Created().cookie(cookie_of(cookie)).json(view))
@@ -84,6 +85,60 @@ pub(crate) async fn get(
     Ok(Json(view(session, member, workspace)))
 }
 
+/// Fails unless the request repeats the session's CSRF token, which other sites cannot know.
+fn own_page(request: &HttpRequest, session: &Session) -> Result<(), Error> {
+    let given = request.headers().get("x-csrf-token");
+    let given = given.map(|value| value.as_bytes()).unwrap_or_default();
+    verify_slices_are_equal(given, session.csrf.as_bytes()).map_err(|_| Error::CsrfMismatch)
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = identity::SwitchSession)]
+pub(crate) struct SwitchSession {
+    workspace_id: WorkspaceId,
+}
+
+/// `PUT /api/v1/session`: goes on in another workspace of the person, as a new session with a new
+/// cookie. Needs the session's `X-CSRF-Token`.
+#[utoipa::path(
+    put, path = "/api/v1/session", tag = "identity", operation_id = "identity_session_switch",
+    security(()), params(("X-CSRF-Token" = String, Header, description = "The session's")),
+    request_body = SwitchSession,
+    responses(
+        (status = 200, description = "In the other workspace; the cookie is another one", body = SessionView),
+        (status = 401, description = "Nobody is signed in", body = common::Problem),
+        (status = 403, description = "The token is not this session's", body = common::Problem),
+        (status = 404, description = "They do not belong to this workspace", body = common::Problem),
+        (status = 503, description = "Sessions cannot be kept at the moment", body = common::Problem),
+    )
+)]
+pub(crate) async fn switch(
+    state: Data<State>,
+    request: HttpRequest,
+    origin: Origin,
+    body: Json<SwitchSession>,
+) -> Result<HttpResponse, Error> {
+    let old = request.cookie(COOKIE).ok_or(Error::NoSession)?;
+    let (session, member, _) = current(&state, old.value())
+        .await?
+        .ok_or(Error::NoSession)?;
+    own_page(&request, &session)?;
+    let (user, wanted) = (member.user, body.workspace_id);
+    let (member, workspace) = state
+        .host
+        .db
+        .run(move |conn| {
+            let (workspace, standing) = home(conn, &user, Some(wanted))?;
+            Ok::<_, Error>((Member { user, standing }, workspace))
+        })
+        .await?;
+    end_session(&state, old.value()).await?;
+    let (cookie, session) = sessions::start(&state, &member, workspace.id, &origin).await?;
+    let view = view(session, member, workspace);
+    Ok(HttpResponse::Ok().cookie(cookie_of(cookie)).json(view))
+}
+
 /// `DELETE /api/v1/session`: signs the browser out. Needs the session's `X-CSRF-Token`.
 #[utoipa::path(
     delete, path = "/api/v1/session", tag = "identity", operation_id = "identity_session_end",
@@ -98,9 +153,7 @@ pub(crate) async fn end(state: Data<State>, request: HttpRequest) -> Result<Http
     if let Some(cookie) = request.cookie(COOKIE)
         && let Some(session) = sessions::find(&state, cookie.value()).await?
     {
-        let given = request.headers().get("x-csrf-token");
-        let given = given.map(|value| value.as_bytes()).unwrap_or_default();
-        verify_slices_are_equal(given, session.csrf.as_bytes()).map_err(|_| Error::CsrfMismatch)?;
+        own_page(&request, &session)?;
         end_session(&state, cookie.value()).await?;
     }
     let mut gone = cookie_of(String::new());
@@ -114,7 +167,7 @@ pub(crate) async fn issue(state: &State, cookie: &str) -> Result<IssuedToken, Er
         .await?
         .ok_or(Error::CredentialInvalid)?;
     let (user, now) = (member.user.id, state.now());
-    let claims = tokens::person(user, workspace.id, member.role, session.id, now);
+    let claims = tokens::person(user, workspace.id, &member.standing, session.id, now);
     Ok(IssuedToken {
         access_token: state.keys.sign(&claims)?,
         expires_in: ACCESS_S,
@@ -204,7 +257,8 @@ pub(crate) struct SignIns {
     items: Vec<SignInView>,
 }
 
-fn person(caller: &Caller) -> Result<UserId, Error> {
+/// The person that a request comes from; a key is nobody.
+pub(crate) fn person(caller: &Caller) -> Result<UserId, Error> {
     match caller.subject {
         Subject::User(user) => Ok(user),
         _ => Err(Error::PeopleOnly),

@@ -59,16 +59,16 @@ pub(crate) async fn refresh(
             };
             // The role is read anew: a demotion reaches the person with their next token.
             let member = members::find(conn, renewed.workspace, renewed.user)?;
-            Ok(member.map(|member| (renewed, member.role)))
+            Ok(member.map(|member| (renewed, member.standing)))
         })
         .await?;
-    let Some((renewed, role)) = renewed else {
+    let Some((renewed, standing)) = renewed else {
         // It may have been used before, and then its sign-in has just ended.
         revoking::tell(&state).await;
         return Err(Error::RefreshInvalid);
     };
     let sign_in = renewed.sign_in;
-    let claims = tokens::person(renewed.user, renewed.workspace, role, sign_in.id, now);
+    let claims = tokens::person(renewed.user, renewed.workspace, &standing, sign_in.id, now);
     let access_token = state.keys.sign(&claims)?;
     Ok(Json(Tokens::new(access_token, sign_in.refresh_token)))
 }

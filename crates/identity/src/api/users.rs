@@ -5,21 +5,24 @@ use actix_web::web::Data;
 use chassis::auth::Caller;
 use chassis::http::{IfMatch, Json, Path, Query, etag};
 use chassis::revocation::Revoked;
+use chassis::{InvalidInput, jobs};
 use common::auth::{Role, Scope, Subject};
 use common::page::{Page, PageQuery};
 use common::values::{EmailAddress, Secret};
-use common::{UserId, WorkspaceId};
+use common::{RoleId, UserId, WorkspaceId};
 use diesel::PgConnection;
 use serde::Deserialize;
 
 use super::views::UserView;
 use crate::bootstrap::{self, taken};
-use crate::domain::{Actor, Check, Member, Name, Password};
+use crate::domain::{Actor, Check, Member, Name, Password, Standing};
 use crate::error::Error;
+use crate::mails::{News, Notice, Verify};
 use crate::passwords::Verdict;
 use crate::revoking;
 use crate::state::State;
-use crate::store::{members, refresh_tokens, revocations, workspaces};
+use crate::store::mail_tokens::{self, Purpose};
+use crate::store::{members, refresh_tokens, revocations, roles, workspaces};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +37,8 @@ pub(crate) struct AddUser {
     password: Secret,
     /// At most the caller's own.
     role: Role,
+    /// Which role of the workspace's own, when it is `custom`.
+    role_id: Option<RoleId>,
 }
 
 /// What is left out stays as it is.
@@ -48,6 +53,8 @@ pub(crate) struct UpdateUser {
     email: Option<String>,
     /// At most the caller's own.
     role: Option<Role>,
+    /// Which role of the workspace's own, when it is `custom`.
+    role_id: Option<RoleId>,
     /// A new password; only of oneself, with `current_password`. Ends every sign-in.
     #[schema(value_type = Option<String>, format = "password", min_length = 8, max_length = 128)]
     password: Option<Secret>,
@@ -98,7 +105,9 @@ pub(crate) async fn add(
     body: Json<AddUser>,
 ) -> Result<HttpResponse, Error> {
     caller.require(Scope::UsersWrite)?;
-    let (name, email, password, role) = body.into_inner().checked()?;
+    let body = body.into_inner();
+    let (role, role_id) = (body.role, body.role_id);
+    let (name, email, password) = body.checked()?;
     let (hash, now) = (state.passwords.hash(password).await?, state.now());
     let user = bootstrap::new_user(&email, name.as_str(), hash, now);
     let member = state
@@ -107,11 +116,13 @@ pub(crate) async fn add(
         .transaction(move |conn| {
             let actor = actor(conn, caller)?;
             actor.may_manage()?;
-            actor.may_touch(role)?;
+            let standing = standing(conn, caller.workspace, role, role_id)?;
+            actor.may_touch(&standing)?;
             let workspace =
                 workspaces::find(conn, caller.workspace)?.ok_or(Error::WorkspaceGone)?;
-            bootstrap::add_member(conn, &workspace, &user, role, now)?;
-            Ok::<_, Error>(Member { user, role })
+            bootstrap::add_member(conn, &workspace, &user, &standing, now)?;
+            jobs::enqueue(conn, &Verify::of(user.id), now)?;
+            Ok::<_, Error>(Member { user, standing })
         })
         .await?;
     Ok(HttpResponse::Created()
@@ -121,15 +132,13 @@ pub(crate) async fn add(
 }
 
 impl AddUser {
-    fn checked(self) -> Result<(Name, EmailAddress, Secret, Role), Error> {
+    fn checked(self) -> Result<(Name, EmailAddress, Secret), Error> {
         let mut check = Check::default();
         let name = check.take("/name", Name::parse(&self.name));
         let email = check.take("/email", EmailAddress::parse(&self.email));
         let password = check.take("/password", Password::parse(self.password.expose()));
         match (name, email, password) {
-            (Some(name), Some(email), Some(password)) => {
-                Ok((name, email, password.into_secret(), self.role))
-            }
+            (Some(name), Some(email), Some(password)) => Ok((name, email, password.into_secret())),
             _ => Err(check.refusal().into()),
         }
     }
@@ -206,8 +215,8 @@ pub(crate) async fn update(
             if seen != member.user.version || !same {
                 return Err(Error::Edited);
             }
-            change.allowed(conn, &actor, caller.workspace, &member)?;
-            change.apply(conn, caller.workspace, member, now)
+            let given = change.allowed(conn, &actor, caller.workspace, &member)?;
+            change.apply(conn, caller.workspace, member, given, now)
         })
         .await?;
     revoking::tell(&state).await;
@@ -220,7 +229,7 @@ pub(crate) async fn update(
 struct Change {
     name: Option<Name>,
     email: Option<EmailAddress>,
-    role: Option<Role>,
+    role: Option<(Role, Option<RoleId>)>,
     password_hash: Option<String>,
 }
 
@@ -265,26 +274,36 @@ impl Change {
         Ok(Self {
             name,
             email,
-            role: body.role,
+            // An id alone says it as well.
+            role: body
+                .role
+                .or(body.role_id.map(|_| Role::Custom))
+                .map(|role| (role, body.role_id)),
             password_hash,
         })
     }
 
+    /// What the member becomes, if that is another thing; fails unless the actor may do all this.
     fn allowed(
         &self,
         conn: &mut PgConnection,
         actor: &Actor,
         workspace: WorkspaceId,
         member: &Member,
-    ) -> Result<(), Error> {
-        let role = self.role.filter(|role| *role != member.role);
-        if role.is_some() || !actor.is(member.user.id) {
+    ) -> Result<Option<Standing>, Error> {
+        let given = match self.role {
+            Some((role, id)) => Some(standing(conn, workspace, role, id)?),
+            None => None,
+        };
+        let given = given.filter(|given| !given.is_same_as(&member.standing));
+        if given.is_some() || !actor.is(member.user.id) {
             actor.may_manage()?;
-            actor.may_touch(member.role)?;
+            actor.may_touch(&member.standing)?;
         }
-        let Some(role) = role else { return Ok(()) };
-        actor.may_touch(role)?;
-        keep_an_owner(conn, workspace, member)
+        let Some(given) = given else { return Ok(None) };
+        actor.may_touch(&given)?;
+        keep_an_owner(conn, workspace, member)?;
+        Ok(Some(given))
     }
 
     fn apply(
@@ -292,27 +311,44 @@ impl Change {
         conn: &mut PgConnection,
         workspace: WorkspaceId,
         mut member: Member,
+        given: Option<Standing>,
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<Member, Error> {
         if let Some(name) = self.name {
             member.user.name = name.into_inner();
         }
+        let mut ask = false;
         if let Some(email) = self.email {
+            if email.key() != member.user.email_key {
+                // Whoever reads the old address should know.
+                let news = Notice::to(&member.user, News::EmailChanged, now);
+                jobs::enqueue(conn, &news, now)?;
+                for purpose in [Purpose::Reset, Purpose::Verify] {
+                    mail_tokens::forget(conn, member.user.id, purpose.as_str())?;
+                }
+                member.user.email_verified_at = None;
+                ask = true;
+            }
             member.user.email_key = email.key();
             member.user.email = email.into();
         }
         if let Some(hash) = self.password_hash {
             member.user.password_hash = hash;
+            let news = Notice::to(&member.user, News::PasswordChanged, now);
+            jobs::enqueue(conn, &news, now)?;
             refresh_tokens::revoke_user(conn, member.user.id, now)?;
             revocations::add(conn, Revoked::Subject(Subject::User(member.user.id)))?;
         }
-        if let Some(role) = self.role.filter(|role| *role != member.role) {
-            members::set_role(conn, workspace, member.user.id, role)?;
-            member.role = role;
+        if let Some(given) = given {
+            members::set_role(conn, workspace, member.user.id, &given)?;
+            member.standing = given;
             // The next token says what they are from now on.
             revocations::add(conn, Revoked::Subject(Subject::User(member.user.id)))?;
         }
         member.user = members::update_user(conn, &member.user, now).map_err(taken)?;
+        if ask {
+            jobs::enqueue(conn, &Verify::of(member.user.id), now)?;
+        }
         Ok(member)
     }
 }
@@ -356,7 +392,7 @@ pub(crate) async fn remove(
             let actor = actor(conn, caller)?;
             let member = lock(conn, caller.workspace, id)?;
             actor.may_manage()?;
-            actor.may_touch(member.role)?;
+            actor.may_touch(&member.standing)?;
             keep_an_owner(conn, caller.workspace, &member)?;
             revocations::add(conn, Revoked::Subject(Subject::User(id)))?;
             Ok::<_, Error>(members::leave(conn, caller.workspace, id)?)
@@ -367,12 +403,33 @@ pub(crate) async fn remove(
 }
 
 /// The caller with the role they have right now.
-fn actor(conn: &mut PgConnection, caller: Caller) -> Result<Actor, Error> {
-    let role = match caller.subject {
-        Subject::User(id) => members::find(conn, caller.workspace, id)?.map(|member| member.role),
+pub(crate) fn actor(conn: &mut PgConnection, caller: Caller) -> Result<Actor, Error> {
+    let member = match caller.subject {
+        Subject::User(id) => members::find(conn, caller.workspace, id)?,
         _ => None,
     };
-    Ok(Actor::new(caller.0, role))
+    let standing = member.as_ref().map(|member| &member.standing);
+    Ok(Actor::new(caller.0, standing))
+}
+
+/// A role that is given to somebody: `custom` needs the id of a role of the workspace.
+pub(crate) fn standing(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    role: Role,
+    id: Option<RoleId>,
+) -> Result<Standing, Error> {
+    let refuse = |detail: &str| InvalidInput::field("/role_id", detail);
+    let custom = match (role, id) {
+        (Role::Custom, Some(id)) => {
+            let found = roles::find(conn, workspace, id)?;
+            Some(found.ok_or_else(|| refuse("is not a role of this workspace"))?)
+        }
+        (Role::Custom, None) => return Err(refuse("is needed with the role custom").into()),
+        (_, Some(_)) => return Err(refuse("goes with the role custom only").into()),
+        (_, None) => None,
+    };
+    Ok(Standing { role, custom })
 }
 
 fn find(conn: &mut PgConnection, workspace: WorkspaceId, id: UserId) -> Result<Member, Error> {
@@ -391,7 +448,7 @@ fn keep_an_owner(
     workspace: WorkspaceId,
     member: &Member,
 ) -> Result<(), Error> {
-    if member.role == Role::Owner && members::owners(conn, workspace)? < 2 {
+    if member.standing.role == Role::Owner && members::owners(conn, workspace)? < 2 {
         return Err(Error::LastOwner);
     }
     Ok(())

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use common::auth::Role;
-use common::{UserId, WorkspaceId};
+use common::{RoleId, UserId, WorkspaceId};
 use serde::Serialize;
 
-use crate::domain::{Member, User, Workspace};
+use crate::domain::{Member, Standing, User, Workspace};
 
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = identity::User)]
@@ -14,19 +14,25 @@ pub(crate) struct UserView {
     name: String,
     #[schema(format = "email")]
     email: String,
-    /// What they are in the caller's workspace.
+    /// Whether they showed that mails to this address reach them.
+    email_verified: bool,
+    /// What they are in the workspace.
     role: Role,
+    /// Which role of the workspace's own, when it is `custom`.
+    role_id: Option<RoleId>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
 impl UserView {
-    pub(crate) fn new(user: User, role: Role) -> Self {
+    pub(crate) fn new(user: User, standing: &Standing) -> Self {
         Self {
             id: user.id,
             name: user.name,
             email: user.email,
-            role,
+            email_verified: user.email_verified_at.is_some(),
+            role: standing.role,
+            role_id: standing.role_id(),
             created_at: user.created_at,
             updated_at: user.updated_at,
         }
@@ -35,7 +41,7 @@ impl UserView {
 
 impl From<Member> for UserView {
     fn from(member: Member) -> Self {
-        Self::new(member.user, member.role)
+        Self::new(member.user, &member.standing)
     }
 }
 
@@ -44,6 +50,8 @@ impl From<Member> for UserView {
 pub(crate) struct WorkspaceView {
     id: WorkspaceId,
     name: String,
+    /// Whether strangers may join as customers.
+    customer_registration: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -53,6 +61,7 @@ impl From<Workspace> for WorkspaceView {
         Self {
             id: workspace.id,
             name: workspace.name,
+            customer_registration: workspace.customer_registration,
             created_at: workspace.created_at,
             updated_at: workspace.updated_at,
         }

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use common::auth::{Scope, ScopeSet};
+use common::auth::ScopeSet;
 use common::{ApiKeyId, WorkspaceId};
 use diesel::prelude::*;
 
@@ -24,12 +24,7 @@ pub(crate) struct ApiKey {
 impl ApiKey {
     /// What the key may do. A scope that this release does not know grants nothing.
     pub(crate) fn scope_set(&self) -> ScopeSet {
-        let known: Vec<_> = self
-            .scopes
-            .iter()
-            .filter_map(|name| Scope::parse(name))
-            .collect();
-        ScopeSet::of(&known)
+        super::scopes_of(&self.scopes)
     }
 
     pub(crate) fn has_expired(&self, now: DateTime<Utc>) -> bool {

@@ -1,10 +1,11 @@
 //! People, workspaces, and who may change whom.
 
 use chrono::{DateTime, Utc};
-use common::auth::{Caller, Role, Scope, Subject};
+use common::auth::{Caller, Role, Scope, ScopeSet, Subject};
 use common::{UserId, WorkspaceId};
 use diesel::prelude::*;
 
+use super::Standing;
 use crate::error::Error;
 use crate::schema::{users, workspaces};
 
@@ -17,6 +18,8 @@ pub(crate) struct Workspace {
     pub(crate) version: i64,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
+    /// Whether strangers may join as customers.
+    pub(crate) customer_registration: bool,
 }
 
 impl Workspace {
@@ -27,6 +30,7 @@ impl Workspace {
             version: 1,
             created_at: now,
             updated_at: now,
+            customer_registration: false,
         }
     }
 }
@@ -43,27 +47,30 @@ pub(crate) struct User {
     pub(crate) version: i64,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
+    /// When they showed that mails to this address reach them.
+    pub(crate) email_verified_at: Option<DateTime<Utc>>,
 }
 
 /// A person as a part of one workspace.
 #[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) user: User,
-    pub(crate) role: Role,
+    pub(crate) standing: Standing,
 }
 
 /// Whoever changes something about members.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Actor {
     caller: Caller,
-    /// What a person is right now; their token may be older. None for a key.
-    role: Option<Role>,
+    /// What a person is right now and what they may do; their token may be older. None for a key.
+    now: Option<(Role, ScopeSet)>,
 }
 
 impl Actor {
-    /// `role` is the caller's membership as it stands in the database.
-    pub(crate) fn new(caller: Caller, role: Option<Role>) -> Self {
-        Self { caller, role }
+    /// `standing` is the caller's membership as it stands in the database.
+    pub(crate) fn new(caller: Caller, standing: Option<&Standing>) -> Self {
+        let now = standing.map(|standing| (standing.role, standing.scopes()));
+        Self { caller, now }
     }
 
     pub(crate) fn is(&self, user: UserId) -> bool {
@@ -75,8 +82,8 @@ impl Actor {
         self.caller.require(Scope::UsersWrite)?;
         let still = match self.caller.subject {
             Subject::User(_) => self
-                .role
-                .is_some_and(|role| role.scopes().contains(Scope::UsersWrite)),
+                .now
+                .is_some_and(|(_, scopes)| scopes.contains(Scope::UsersWrite)),
             _ => true,
         };
         still
@@ -84,14 +91,21 @@ impl Actor {
             .ok_or(common::auth::AuthError::Forbidden(Scope::UsersWrite).into())
     }
 
-    /// Fails if `role` is above the actor's own: nobody gives, takes or touches more than they
-    /// have. A key has no role; it reaches as far as its scopes do, and never an owner.
-    pub(crate) fn may_touch(&self, role: Role) -> Result<(), Error> {
-        let reaches = match self.caller.subject {
-            Subject::User(_) => self.role.is_some_and(|own| rank(own) >= rank(role)),
-            _ => role != Role::Owner && self.caller.scopes().contains_all(role.scopes()),
+    /// Fails if `other` is above the actor: nobody gives, takes or touches more than they have. A
+    /// key and a role of a workspace's own reach as far as their scopes do, and never an owner.
+    pub(crate) fn may_touch(&self, other: &Standing) -> Result<(), Error> {
+        let by_scopes =
+            |own: ScopeSet| other.role != Role::Owner && own.contains_all(other.scopes());
+        let reaches = match (self.caller.subject, self.now) {
+            (Subject::User(_), None) => false,
+            (Subject::User(_), Some((Role::Custom, scopes))) => by_scopes(scopes),
+            (Subject::User(_), Some((_, scopes))) if other.role == Role::Custom => {
+                by_scopes(scopes)
+            }
+            (Subject::User(_), Some((own, _))) => rank(own) >= rank(other.role),
+            _ => by_scopes(self.caller.scopes()),
         };
-        reaches.then_some(()).ok_or(Error::AboveOwnRole(role))
+        reaches.then_some(()).ok_or(Error::AboveOwnRole(other.role))
     }
 }
 
@@ -101,6 +115,6 @@ fn rank(role: Role) -> u8 {
         Role::Admin => 3,
         Role::Marketer => 2,
         Role::Analyst => 1,
-        Role::Customer => 0,
+        Role::Customer | Role::Custom => 0,
     }
 }

@@ -32,13 +32,17 @@ impl Name {
     }
 }
 
-/// A password that may be set: 8 to 128 characters, whatever they are (NIST SP 800-63B §5.1.1).
+/// A password that may be set: 8 to 128 characters, whatever they are, but none of those that are
+/// guessed first (NIST SP 800-63B §5.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Password(Secret);
 
 impl Password {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         match text.chars().count() {
+            8..=128 if super::common_passwords::contains(text) => {
+                Err("is on the list of passwords that are guessed first")
+            }
             8..=128 => Ok(Self(Secret::new(text))),
             _ => Err("must be 8 to 128 characters long"),
         }
@@ -95,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_password_is_measured_in_characters_and_nothing_else() {
-        assert!(Password::parse("aaaaaaaa").is_ok());
+        assert!(Password::parse("a b c d e").is_ok());
+        assert!(Password::parse("aaaaaaaa").is_err(), "everybody's");
         assert!(Password::parse(&"ü".repeat(128)).is_ok());
         assert!(Password::parse("1234567").is_err());
         assert!(Password::parse(&"a".repeat(129)).is_err());

@@ -5,15 +5,25 @@ use common::auth::Role;
 use common::{UserId, WorkspaceId};
 use diesel::prelude::*;
 
-use crate::domain::{Member, User, Workspace};
-use crate::schema::{memberships, users, workspaces};
+use crate::domain::{CustomRole, Member, Standing, User, Workspace};
+use crate::schema::{memberships, roles, users, workspaces};
 
-type Row = (User, String);
+type Row = (User, String, Option<CustomRole>);
 
-fn member((user, role): Row) -> Member {
-    // A role that this release does not know grants nothing.
-    let role = Role::parse(&role).unwrap_or(Role::Customer);
-    Member { user, role }
+fn member((user, role, custom): Row) -> Member {
+    let standing = Standing::read(&role, custom);
+    Member { user, standing }
+}
+
+/// The role of a workspace's own that a membership names, if it names one.
+macro_rules! with_role {
+    ($query:expr) => {
+        $query.left_join(
+            roles::table.on(roles::workspace_id
+                .eq(memberships::workspace_id)
+                .and(roles::id.nullable().eq(memberships::role_id))),
+        )
+    };
 }
 
 /// Adds a person. Fails on an address that somebody has.
@@ -28,14 +38,15 @@ pub(crate) fn join(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
     user: UserId,
-    role: Role,
+    standing: &Standing,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     diesel::insert_into(memberships::table)
         .values((
             memberships::workspace_id.eq(workspace),
             memberships::user_id.eq(user),
-            memberships::role.eq(role.as_str()),
+            memberships::role.eq(standing.role.as_str()),
+            memberships::role_id.eq(standing.role_id()),
             memberships::created_at.eq(now),
         ))
         .execute(conn)?;
@@ -54,11 +65,14 @@ pub(crate) fn find(
     workspace: WorkspaceId,
     user: UserId,
 ) -> QueryResult<Option<Member>> {
-    let row: Option<Row> = memberships::table
-        .inner_join(users::table)
+    let row: Option<Row> = with_role!(memberships::table.inner_join(users::table))
         .filter(memberships::workspace_id.eq(workspace))
         .filter(memberships::user_id.eq(user))
-        .select((User::as_select(), memberships::role))
+        .select((
+            User::as_select(),
+            memberships::role,
+            Option::<CustomRole>::as_select(),
+        ))
         .first(conn)
         .optional()?;
     Ok(row.map(member))
@@ -71,10 +85,13 @@ pub(crate) fn page(
     after: Option<UserId>,
     limit: i64,
 ) -> QueryResult<Vec<Member>> {
-    let mut query = memberships::table
-        .inner_join(users::table)
+    let mut query = with_role!(memberships::table.inner_join(users::table))
         .filter(memberships::workspace_id.eq(workspace))
-        .select((User::as_select(), memberships::role))
+        .select((
+            User::as_select(),
+            memberships::role,
+            Option::<CustomRole>::as_select(),
+        ))
         .order(memberships::user_id.asc())
         .limit(limit)
         .into_boxed();
@@ -94,23 +111,58 @@ pub(crate) fn by_email(conn: &mut PgConnection, email_key: &str) -> QueryResult<
         .optional()
 }
 
-/// Where a person signs in to: the workspace they have belonged to longest.
-pub(crate) fn home(
+/// The person with this id, whatever they belong to.
+pub(crate) fn by_id(conn: &mut PgConnection, user: UserId) -> QueryResult<Option<User>> {
+    users::table
+        .find(user)
+        .select(User::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// Everything a person belongs to, what they have belonged to longest first.
+pub(crate) fn workspaces_of(
     conn: &mut PgConnection,
     user: UserId,
-) -> QueryResult<Option<(Workspace, Role)>> {
-    let row: Option<(Workspace, String)> = memberships::table
-        .inner_join(workspaces::table)
-        .filter(memberships::user_id.eq(user))
-        .order((
-            memberships::created_at.asc(),
-            memberships::workspace_id.asc(),
-        ))
-        .select((Workspace::as_select(), memberships::role))
-        .first(conn)
-        .optional()?;
-    let role = |text: String| Role::parse(&text).unwrap_or(Role::Customer);
-    Ok(row.map(|(workspace, text)| (workspace, role(text))))
+) -> QueryResult<Vec<(Workspace, Standing)>> {
+    let rows: Vec<(Workspace, String, Option<CustomRole>)> =
+        with_role!(memberships::table.inner_join(workspaces::table))
+            .filter(memberships::user_id.eq(user))
+            .order((
+                memberships::created_at.asc(),
+                memberships::workspace_id.asc(),
+            ))
+            .select((
+                Workspace::as_select(),
+                memberships::role,
+                Option::<CustomRole>::as_select(),
+            ))
+            .load(conn)?;
+    let standing = |(workspace, role, custom): (Workspace, String, Option<CustomRole>)| {
+        (workspace, Standing::read(&role, custom))
+    };
+    Ok(rows.into_iter().map(standing).collect())
+}
+
+/// Notes that mails to a person's address reach them, if it is still this one.
+pub(crate) fn verify_email(
+    conn: &mut PgConnection,
+    user: UserId,
+    email_key: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<User>> {
+    diesel::update(users::table.find(user))
+        .filter(users::email_key.eq(email_key))
+        .set(
+            users::email_verified_at.eq(diesel::dsl::sql::<
+                diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>,
+            >("COALESCE(email_verified_at, ")
+            .bind::<diesel::sql_types::Timestamptz, _>(now)
+            .sql(")")),
+        )
+        .returning(User::as_returning())
+        .get_result(conn)
+        .optional()
 }
 
 /// Writes what may change of a person, and counts the change.
@@ -125,6 +177,7 @@ pub(crate) fn update_user(
             users::email.eq(&user.email),
             users::email_key.eq(&user.email_key),
             users::password_hash.eq(&user.password_hash),
+            users::email_verified_at.eq(user.email_verified_at),
             users::version.eq(users::version + 1),
             users::updated_at.eq(now),
         ))
@@ -149,10 +202,13 @@ pub(crate) fn set_role(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
     user: UserId,
-    role: Role,
+    standing: &Standing,
 ) -> QueryResult<()> {
     diesel::update(memberships::table.find((workspace, user)))
-        .set(memberships::role.eq(role.as_str()))
+        .set((
+            memberships::role.eq(standing.role.as_str()),
+            memberships::role_id.eq(standing.role_id()),
+        ))
         .execute(conn)?;
     Ok(())
 }

@@ -31,15 +31,18 @@ pub(crate) fn lock(conn: &mut PgConnection, id: WorkspaceId) -> QueryResult<Opti
         .optional()
 }
 
-pub(crate) fn rename(
+/// Writes what may change of a workspace, and counts the change.
+pub(crate) fn update(
     conn: &mut PgConnection,
     id: WorkspaceId,
     name: &str,
+    customer_registration: bool,
     now: DateTime<Utc>,
 ) -> QueryResult<Workspace> {
     diesel::update(workspaces::table.find(id))
         .set((
             workspaces::name.eq(name),
+            workspaces::customer_registration.eq(customer_registration),
             workspaces::version.eq(workspaces::version + 1),
             workspaces::updated_at.eq(now),
         ))

@@ -3,8 +3,15 @@
 mod accounts;
 mod api_keys;
 mod forgery;
+mod invitations;
+mod mails;
+mod passwords;
+mod roles;
+mod second_factor;
 mod sessions;
 mod starting;
 mod support;
+mod timing;
 mod tokens;
 mod users;
+mod workspaces;

@@ -136,5 +136,7 @@ async fn the_document_names_every_public_route_once() {
     let count = ids.len();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!((ids.len(), count), (21, 21));
+    assert_eq!(ids.len(), count);
+    // What is routed is documented: the list of operations says when one is added.
+    assert_eq!(count, 42);
 }

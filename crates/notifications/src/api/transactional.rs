@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use chassis::auth::Caller;
-use chassis::http::idempotency_key;
+use chassis::auth::{Caller, ServiceCaller};
+use chassis::http::{Json, idempotency_key};
 use chassis::idempotency::{self, IdempotencyKey};
 use chassis::{InvalidInput, Unavailable};
 use common::auth::Scope;
-use common::dto::dispatch::{AmbiguousPolicy, CampaignSnapshot, Content, Mailbox};
+use common::dto::dispatch::{
+    AmbiguousPolicy, CampaignSnapshot, Content, ContentFormat, HouseMail, Mailbox,
+};
 use common::dto::template::TemplateCopy;
 use common::ids::{MessageId, TemplateId, WorkspaceId};
 use common::json::RawJson;
@@ -109,6 +111,37 @@ pub(crate) async fn create(
     let key = idempotency_key(&request, &asked)?;
     let files = incoming.files().to_vec();
     let answer = accept(&state, workspace, key, message, files).await?;
+    state.wake.ring();
+    Ok(HttpResponse::Accepted().json(answer))
+}
+
+/// `POST /internal/messages`: a mail of the installation itself.
+#[tracing::instrument(name = "messages.of_the_house", skip_all)]
+pub(crate) async fn of_the_house(
+    state: Data<AppState>,
+    _caller: ServiceCaller,
+    request: HttpRequest,
+    body: Json<HouseMail>,
+) -> Result<HttpResponse, Error> {
+    let mail = body.into_inner();
+    // Its text may hold a new secret at each try, the key alone says whether it is the same.
+    let key = IdempotencyKey::new(&mail.key.to_string(), request.path(), &mail.to)?;
+    let message = NewMessage {
+        to: mail.to,
+        subject: Some(mail.subject),
+        content: Some(Content {
+            format: ContentFormat::Text,
+            body: mail.text,
+            text: None,
+        }),
+        template_id: None,
+        data: mail.data,
+        from: None,
+        reply_to: None,
+        attachments: Vec::new(),
+    };
+    let nobody = WorkspaceId(uuid::Uuid::nil());
+    let answer = accept(&state, nobody, Some(key), message, Vec::new()).await?;
     state.wake.ring();
     Ok(HttpResponse::Accepted().json(answer))
 }
