@@ -583,6 +583,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/email/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** `POST /api/v1/email/verification`: mails the link again. */
+        post: operations["identity_email_verification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/email/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** `POST /api/v1/email/verify` */
+        post: operations["identity_email_verify"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/hooks": {
         parameters: {
             query?: never;
@@ -613,6 +647,61 @@ export interface paths {
         post?: never;
         /** `DELETE /api/v1/hooks/{id}` */
         delete: operations["notifications_hooks_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /api/v1/invitations`: those that nobody has taken yet. */
+        get: operations["identity_invitations_list"];
+        put?: never;
+        /** `POST /api/v1/invitations`: mails an invitation. One to the same address is replaced by it. */
+        post: operations["identity_invitations_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** `DELETE /api/v1/invitations/{id}`: withdraws it; the link in the mail works no more. */
+        delete: operations["identity_invitations_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * `POST /api/v1/invitations/accept`: becomes a member, with the account of the address or a new
+         *     one. Nobody is signed in by it.
+         */
+        post: operations["identity_invitations_accept"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -927,6 +1016,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/password/forgot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * `POST /api/v1/password/forgot`: mails a link, if somebody has this address. The answer is the
+         *     same if nobody has, and takes as long.
+         */
+        post: operations["identity_password_forgot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/password/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * `POST /api/v1/password/reset`: sets a new password with the secret of a mail. It ends every
+         *     sign-in; a second factor stays.
+         */
+        post: operations["identity_password_reset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/register": {
         parameters: {
             query?: never;
@@ -936,8 +1065,84 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** `POST /api/v1/register`: a new workspace with its owner. */
+        /**
+         * `POST /api/v1/register`: a new workspace with its owner, or a customer of a workspace that takes
+         *     registrations.
+         */
         post: operations["identity_register"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /api/v1/roles` */
+        get: operations["identity_roles_list"];
+        put?: never;
+        /** `POST /api/v1/roles` */
+        post: operations["identity_roles_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roles/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /api/v1/roles/{id}` */
+        get: operations["identity_roles_get"];
+        /** `PUT /api/v1/roles/{id}`: whoever has the role has its new scopes within a second. */
+        put: operations["identity_roles_update"];
+        post?: never;
+        /** `DELETE /api/v1/roles/{id}`: with the invitations to it. One that somebody has stays. */
+        delete: operations["identity_roles_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /api/v1/second-factor` */
+        get: operations["identity_second_factor_get"];
+        put?: never;
+        /** `POST /api/v1/second-factor`: begins; it counts once a code of it was confirmed. */
+        post: operations["identity_second_factor_begin"];
+        /** `DELETE /api/v1/second-factor`: signing in needs the password alone again. */
+        delete: operations["identity_second_factor_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** `POST /api/v1/second-factor/confirm`: from now on, signing in needs a code. */
+        post: operations["identity_second_factor_confirm"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1061,7 +1266,11 @@ export interface paths {
         };
         /** `GET /api/v1/session` */
         get: operations["identity_session_get"];
-        put?: never;
+        /**
+         * `PUT /api/v1/session`: goes on in another workspace of the person, as a new session with a new
+         *     cookie. Needs the session's `X-CSRF-Token`.
+         */
+        put: operations["identity_session_switch"];
         /** `POST /api/v1/session`: signs a browser in. */
         post: operations["identity_session_start"];
         /** `DELETE /api/v1/session`: signs the browser out. Needs the session's `X-CSRF-Token`. */
@@ -1338,6 +1547,41 @@ export interface paths {
         put?: never;
         /** `POST /api/v1/webhooks/{id}/test` */
         post: operations["notifications_webhooks_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /api/v1/workspaces`: what the caller belongs to, the longest first. */
+        get: operations["identity_workspaces_list"];
+        put?: never;
+        /** `POST /api/v1/workspaces`: one more workspace, with the caller as its owner. */
+        post: operations["identity_workspaces_open"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{id}/switch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** `POST /api/v1/workspaces/{id}/switch`: tokens for another workspace of the caller. */
+        post: operations["identity_workspaces_switch"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2352,6 +2596,19 @@ export interface components {
          * @description A URL that a mail provider tells bounces to.
          */
         HookId: string;
+        /** @description A member who has just come. */
+        "identity.Accepted": {
+            user: components["schemas"]["identity.User"];
+            workspace: components["schemas"]["identity.Workspace"];
+        };
+        "identity.AcceptInvitation": {
+            /** @description Of somebody who has no account yet; not looked at otherwise. */
+            name?: string | null;
+            /** Format: password */
+            password?: string | null;
+            /** @description From the mail. */
+            token: string;
+        };
         "identity.AddUser": {
             /** Format: email */
             email: string;
@@ -2363,6 +2620,7 @@ export interface components {
             password: string;
             /** @description At most the caller's own. */
             role: components["schemas"]["Role"];
+            role_id?: components["schemas"]["RoleId"] | null;
         };
         "identity.ApiKey": {
             /** Format: date-time */
@@ -2380,6 +2638,10 @@ export interface components {
             prefix: string;
             scopes: components["schemas"]["Scope"][];
         };
+        "identity.Code": {
+            /** @description What the app shows now. */
+            code: string;
+        };
         "identity.CreateApiKey": {
             /**
              * Format: date-time
@@ -2389,6 +2651,47 @@ export interface components {
             name: string;
             /** @description At least one, and none that the caller does not have. */
             scopes: components["schemas"]["Scope"][];
+        };
+        "identity.CurrentPassword": {
+            /** Format: password */
+            current_password: string;
+        };
+        "identity.CustomRole": {
+            /** Format: date-time */
+            created_at: string;
+            id: components["schemas"]["RoleId"];
+            name: string;
+            scopes: components["schemas"]["Scope"][];
+            /** Format: date-time */
+            updated_at: string;
+        };
+        "identity.Enrolment": {
+            /** @description The same for a QR code. */
+            otpauth_uri: string;
+            /** @description For typing into an app (base32). It is shown this once. */
+            secret: string;
+        };
+        "identity.ForgotPassword": {
+            /** Format: email */
+            email: string;
+        };
+        "identity.Invitation": {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: email */
+            email: string;
+            /** Format: date-time */
+            expires_at: string;
+            id: components["schemas"]["InvitationId"];
+            role: components["schemas"]["Role"];
+            role_id?: components["schemas"]["RoleId"] | null;
+        };
+        "identity.Invite": {
+            /** Format: email */
+            email: string;
+            /** @description At most the caller's own. */
+            role: components["schemas"]["Role"];
+            role_id?: components["schemas"]["RoleId"] | null;
         };
         /** @description One published key (RFC 8037 §2). */
         "identity.Jwk": {
@@ -2404,11 +2707,12 @@ export interface components {
             keys: components["schemas"]["identity.Jwk"][];
         };
         "identity.Login": {
-            /** @description The second factor, for people who have one; nobody can have one yet. */
+            /** @description Of the authenticator app, or a recovery code; for people who have a second factor. */
             code?: string | null;
             email: string;
             /** Format: password */
             password: string;
+            workspace_id?: components["schemas"]["WorkspaceId"] | null;
         };
         "identity.Logout": {
             /** @description Ends this sign-in. Without it, every sign-in of the caller in this workspace ends. */
@@ -2419,8 +2723,33 @@ export interface components {
             /** @description The key itself. It is shown this once and kept nowhere. */
             key: string;
         };
+        /** @description A new workspace by its name, or one to join as a customer by its id. */
         "identity.NewWorkspace": {
+            id?: components["schemas"]["WorkspaceId"] | null;
+            name?: string | null;
+        };
+        "identity.OpenWorkspace": {
             name: string;
+        };
+        /** @description A workspace, and what the caller is in it. */
+        "identity.OwnWorkspace": components["schemas"]["identity.Workspace"] & {
+            /** @description Whether this request is about it. */
+            current: boolean;
+            role: components["schemas"]["Role"];
+            role_id?: components["schemas"]["RoleId"] | null;
+        };
+        /** @description The caller's workspaces. */
+        "identity.OwnWorkspaces": {
+            items: components["schemas"]["identity.OwnWorkspace"][];
+        };
+        "identity.PutRole": {
+            name: string;
+            /** @description None that the caller does not have. What is not listed is denied. */
+            scopes: components["schemas"]["Scope"][];
+        };
+        "identity.RecoveryCodes": {
+            /** @description Each works once instead of the app's code. They are shown this once. */
+            recovery_codes: string[];
         };
         "identity.Refresh": {
             refresh_token: string;
@@ -2432,6 +2761,19 @@ export interface components {
             /** Format: password */
             password: string;
             workspace?: components["schemas"]["identity.NewWorkspace"] | null;
+        };
+        "identity.ResetPassword": {
+            /** Format: password */
+            password: string;
+            /** @description From the mail. */
+            token: string;
+        };
+        "identity.SecondFactor": {
+            /** Format: date-time */
+            confirmed_at?: string | null;
+            enabled: boolean;
+            /** Format: int64 */
+            recovery_codes_left: number;
         };
         /** @description A signed-in browser. */
         "identity.Session": {
@@ -2476,6 +2818,9 @@ export interface components {
         "identity.SignIns": {
             items: components["schemas"]["identity.SignIn"][];
         };
+        "identity.SwitchSession": {
+            workspace_id: components["schemas"]["WorkspaceId"];
+        };
         /** @description The tokens of a sign-in. */
         "identity.Tokens": {
             /** @description Goes into `Authorization: Bearer …`. */
@@ -2506,8 +2851,11 @@ export interface components {
              */
             password?: string | null;
             role?: components["schemas"]["Role"] | null;
+            role_id?: components["schemas"]["RoleId"] | null;
         };
         "identity.UpdateWorkspace": {
+            /** @description Whether strangers may join as customers; stays as it is when absent. */
+            customer_registration?: boolean | null;
             name: string;
         };
         "identity.User": {
@@ -2515,16 +2863,25 @@ export interface components {
             created_at: string;
             /** Format: email */
             email: string;
+            /** @description Whether they showed that mails to this address reach them. */
+            email_verified: boolean;
             id: components["schemas"]["UserId"];
             name: string;
-            /** @description What they are in the caller's workspace. */
+            /** @description What they are in the workspace. */
             role: components["schemas"]["Role"];
+            role_id?: components["schemas"]["RoleId"] | null;
             /** Format: date-time */
             updated_at: string;
+        };
+        "identity.VerifyEmail": {
+            /** @description From the mail. */
+            token: string;
         };
         "identity.Workspace": {
             /** Format: date-time */
             created_at: string;
+            /** @description Whether strangers may join as customers. */
+            customer_registration: boolean;
             id: components["schemas"]["WorkspaceId"];
             name: string;
             /** Format: date-time */
@@ -2535,6 +2892,11 @@ export interface components {
          * @description One run of a CSV import.
          */
         ImportId: string;
+        /**
+         * Format: uuid
+         * @description An offer to belong to a workspace.
+         */
+        InvitationId: string;
         /**
          * Format: uuid
          * @description A person in the audience.
@@ -3321,16 +3683,49 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list, in the list's order. */
+        "Page_identity.CustomRole": {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                id: components["schemas"]["RoleId"];
+                name: string;
+                scopes: components["schemas"]["Scope"][];
+                /** Format: date-time */
+                updated_at: string;
+            }[];
+            /** @description Pass it as `cursor` to get the next page; null on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list, in the list's order. */
+        "Page_identity.Invitation": {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                /** Format: email */
+                email: string;
+                /** Format: date-time */
+                expires_at: string;
+                id: components["schemas"]["InvitationId"];
+                role: components["schemas"]["Role"];
+                role_id?: components["schemas"]["RoleId"] | null;
+            }[];
+            /** @description Pass it as `cursor` to get the next page; null on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list, in the list's order. */
         "Page_identity.User": {
             items: {
                 /** Format: date-time */
                 created_at: string;
                 /** Format: email */
                 email: string;
+                /** @description Whether they showed that mails to this address reach them. */
+                email_verified: boolean;
                 id: components["schemas"]["UserId"];
                 name: string;
-                /** @description What they are in the caller's workspace. */
+                /** @description What they are in the workspace. */
                 role: components["schemas"]["Role"];
+                role_id?: components["schemas"]["RoleId"] | null;
                 /** Format: date-time */
                 updated_at: string;
             }[];
@@ -3685,10 +4080,16 @@ export interface components {
             title: string;
         };
         /**
-         * @description What a person is in a workspace; a role is a set of scopes.
+         * @description What a person is in a workspace; a role is a set of scopes. `custom` is any of those that
+         *     the workspace made for itself.
          * @enum {string}
          */
-        Role: "owner" | "admin" | "marketer" | "analyst" | "customer";
+        Role: "owner" | "admin" | "marketer" | "analyst" | "customer" | "custom";
+        /**
+         * Format: uuid
+         * @description A set of scopes that a workspace made for itself.
+         */
+        RoleId: string;
         /**
          * @description One permission. A route names the one it needs.
          * @enum {string}
@@ -5414,6 +5815,55 @@ export interface operations {
             };
         };
     };
+    identity_email_verification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A mail is on its way, unless the address is confirmed */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    identity_email_verify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.VerifyEmail"];
+            };
+        };
+        responses: {
+            /** @description The address is confirmed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `link_invalid`: used, too old, unknown, or of another address */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     notifications_hooks_list: {
         parameters: {
             query?: {
@@ -5493,6 +5943,154 @@ export interface operations {
             };
             /** @description There is no such hook */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_invitations_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description 1 to 500; 50 when absent. */
+                limit?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The invitations */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_identity.Invitation"];
+                };
+            };
+        };
+    };
+    identity_invitations_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.Invite"];
+            };
+        };
+        responses: {
+            /** @description A mail is on its way */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.Invitation"];
+                };
+            };
+            /** @description Not allowed, or the role is above the caller's own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description They belong to the workspace already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_invitations_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The invitation */
+                id: components["schemas"]["InvitationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Withdrawn */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description None of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_invitations_accept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.AcceptInvitation"];
+            };
+        };
+        responses: {
+            /** @description A member from now on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.Accepted"];
+                };
+            };
+            /** @description A member already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `link_invalid`: taken, withdrawn, too old or unknown; `invalid_input`: a new account needs a name and a password */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6391,8 +6989,17 @@ export interface operations {
                     "application/json": components["schemas"]["identity.SignedIn"];
                 };
             };
-            /** @description The email or the password is not right */
+            /** @description `wrong_credentials`: the email or the password is not right; `code_needed` or `code_wrong`: of the second factor */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description They do not belong to this workspace */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6402,6 +7009,15 @@ export interface operations {
             };
             /** @description Fields were refused */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong ones a moment ago */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6610,6 +7226,68 @@ export interface operations {
             };
         };
     };
+    identity_password_forgot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.ForgotPassword"];
+            };
+        };
+        responses: {
+            /** @description A mail is on its way, if there is somebody */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description That is no address */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_password_reset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.ResetPassword"];
+            };
+        };
+        responses: {
+            /** @description The password is the new one */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `link_invalid`: used, too old or unknown; `invalid_input`: the password is refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     identity_register: {
         parameters: {
             query?: never;
@@ -6623,7 +7301,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The owner is signed in */
+            /** @description They are signed in; a mail asks to confirm the address */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -6632,7 +7310,7 @@ export interface operations {
                     "application/json": components["schemas"]["identity.SignedIn"];
                 };
             };
-            /** @description Registration is closed */
+            /** @description Registration is closed, or the workspace does not take any */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6652,6 +7330,450 @@ export interface operations {
             };
             /** @description Fields were refused */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody can sign in at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_roles_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description 1 to 500; 50 when absent. */
+                limit?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The workspace's own roles */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_identity.CustomRole"];
+                };
+            };
+        };
+    };
+    identity_roles_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.PutRole"];
+            };
+        };
+        responses: {
+            /** @description The new role */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.CustomRole"];
+                };
+            };
+            /** @description Not allowed, or a scope that the caller does not have */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_roles_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The role */
+                id: components["schemas"]["RoleId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The role */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.CustomRole"];
+                };
+            };
+            /** @description No role of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_roles_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The role */
+                id: components["schemas"]["RoleId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.PutRole"];
+            };
+        };
+        responses: {
+            /** @description As it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.CustomRole"];
+                };
+            };
+            /** @description Not allowed, or a scope that the caller does not have */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No role of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Changed meanwhile */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_roles_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The role */
+                id: components["schemas"]["RoleId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not allowed, or it reaches further than the caller */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No role of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Somebody has it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_second_factor_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whether the caller has one */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.SecondFactor"];
+                };
+            };
+            /** @description Keys have none */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_second_factor_begin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.CurrentPassword"];
+            };
+        };
+        responses: {
+            /** @description For the app */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.Enrolment"];
+                };
+            };
+            /** @description Keys have none */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is one already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The password is not right */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong ones a moment ago */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_second_factor_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.CurrentPassword"];
+            };
+        };
+        responses: {
+            /** @description Gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Keys have none */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is none */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The password is not right */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong ones a moment ago */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_second_factor_confirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.Code"];
+            };
+        };
+        responses: {
+            /** @description It counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.RecoveryCodes"];
+                };
+            };
+            /** @description The code is not right */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Keys have none */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing was begun, or it counts already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong ones a moment ago */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7148,6 +8270,69 @@ export interface operations {
             };
         };
     };
+    identity_session_switch: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The session's */
+                "X-CSRF-Token": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.SwitchSession"];
+            };
+        };
+        responses: {
+            /** @description In the other workspace; the cookie is another one */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.Session"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is not this session's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description They do not belong to this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sessions cannot be kept at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     identity_session_start: {
         parameters: {
             query?: never;
@@ -7170,8 +8355,26 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Session"];
                 };
             };
-            /** @description The email or the password is not right */
+            /** @description `wrong_credentials`: the email or the password is not right; `code_needed` or `code_wrong`: of the second factor */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong ones a moment ago */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8219,6 +9422,127 @@ export interface operations {
             };
             /** @description The webhook is disabled */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_workspaces_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The workspaces */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.OwnWorkspaces"];
+                };
+            };
+            /** @description Keys belong to one workspace */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_workspaces_open: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.OpenWorkspace"];
+            };
+        };
+        responses: {
+            /** @description The new workspace */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.Workspace"];
+                };
+            };
+            /** @description Registration is closed, or a key asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity_workspaces_switch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The other workspace */
+                id: components["schemas"]["WorkspaceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed in there as well */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["identity.SignedIn"];
+                };
+            };
+            /** @description Keys belong to one workspace */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller does not belong to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody can sign in at the moment */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -24,8 +24,9 @@ export const sessionQuery = queryOptions({
   staleTime: Infinity,
 });
 
-export async function signIn(client: QueryClient, email: string, password: string) {
-  const session = await ask(api.POST("/api/v1/session", { body: { email, password } }));
+export async function signIn(client: QueryClient, email: string, password: string, code?: string) {
+  const body = code ? { email, password, code } : { email, password };
+  const session = await ask(api.POST("/api/v1/session", { body }));
   setCsrfToken(session.csrf_token);
   // What another person was shown is not this one's.
   if (last !== undefined && last !== session.user.id) client.clear();

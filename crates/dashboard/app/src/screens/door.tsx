@@ -34,26 +34,34 @@ export function SignInForm({ email, onDone }: { email?: string; onDone: () => vo
   const client = useQueryClient();
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
-  const wrong = isProblem(error) && error.status === 401;
+  const wrong = isProblem(error, "wrong_credentials");
+  const wrongCode = isProblem(error, "code_wrong");
+  // Asked for once the password was right; it stays while the code is mistyped.
+  const [needsCode, setNeedsCode] = useState(false);
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     const given = values(event);
     setBusy(true);
     setError(undefined);
     try {
-      await signIn(client, given.email ?? "", given.password ?? "");
+      await signIn(client, given.email ?? "", given.password ?? "", given.code);
       onDone();
     } catch (failure) {
-      setError(failure);
+      const asked = isProblem(failure, "code_needed");
+      if (asked) setNeedsCode(true);
+      setError(asked ? undefined : failure);
       setBusy(false);
     }
   };
   return (
     <form className="stack" onSubmit={submit}>
-      {wrong ? <div className="note error" role="alert">{t("door.wrong")}</div> : <ErrorNote error={error} />}
+      {wrong || wrongCode
+        ? <div className="note error" role="alert">{t(wrong ? "door.wrong" : "door.codeWrong")}</div>
+        : <ErrorNote error={error} />}
       <TextField label={t("door.email")} name="email" type="email" autoComplete="username" required
         defaultValue={email} readOnly={email !== undefined} autoFocus={email === undefined} />
       <TextField label={t("door.password")} name="password" type="password" autoComplete="current-password" required
         autoFocus={email !== undefined} />
+      {needsCode && <TextField label={t("door.code")} name="code" autoComplete="one-time-code" required autoFocus />}
       <Button kind="primary" type="submit" busy={busy}>{t("door.signIn")}</Button>
     </form>
   );
