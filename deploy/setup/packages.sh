@@ -4,9 +4,10 @@
 #   packages.sh           what `make up` needs; Node.js too, where the system offers one that is new
 #                         enough to build the dashboard
 #   packages.sh test      also smtp-sink, which tests send to, dkimpy and spamassassin, which read
-#                         our mails, Python's venv, for what verifies our webhooks, Chromium, and
-#                         npm: with both, Segment's libraries are installed that send to us
-#   packages.sh bench     also nginx, which the gateway is measured against, and wrk, which does it
+#                         our mails, Python's venv, for what verifies our webhooks and our API's
+#                         document, nginx, which stands before the gateway, Chromium, and npm: with
+#                         both, Segment's libraries are installed that send to us
+#   packages.sh bench     nginx, too, which the gateway is measured against, and wrk, which does it
 #
 # Nothing that it installs is started, now or at the next boot: Clarion runs servers of its own.
 set -eu
@@ -67,7 +68,8 @@ missing_packages() {
     case $1 in test | bench) has_program smtp-sink || echo postfix ;; esac
     case $1 in test) has_module dkim || echo python3-dkim; has_module nacl || echo python3-nacl ;; esac
     case $1 in test) has_venv || echo python3-venv; has_program spamassassin || echo spamassassin ;; esac
-    case $1 in bench) has_program nginx || echo nginx-light; has_program wrk || echo wrk ;; esac
+    case $1 in test | bench) has_program nginx || echo nginx-light ;; esac
+    case $1 in bench) has_program wrk || echo wrk ;; esac
 }
 
 # Packages install themselves as services; this keeps them from being started meanwhile.

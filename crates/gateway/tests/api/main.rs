@@ -9,6 +9,7 @@ mod faults;
 mod health;
 mod hygiene;
 mod load;
+mod nginx;
 mod overview;
 mod passing;
 mod replica;

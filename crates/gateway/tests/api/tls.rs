@@ -9,7 +9,7 @@ use testkit::{Issuer, Setup};
 use crate::support::{App, Upstream};
 
 /// A certificate for `localhost` in two files, as PEM; answers it.
-fn certificate(folder: &Path) -> String {
+pub(crate) fn certificate(folder: &Path) -> String {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let pem = made.cert.pem();
     std::fs::write(folder.join("certificate.pem"), &pem).expect("written");
@@ -33,7 +33,7 @@ async fn start(folder: &Path, upstream: &Upstream) -> App {
         .await
 }
 
-fn client(pem: &str, one_only: bool) -> reqwest::Client {
+pub(crate) fn client(pem: &str, one_only: bool) -> reqwest::Client {
     let root = reqwest::Certificate::from_pem(pem.as_bytes()).expect("a certificate");
     let builder = reqwest::Client::builder().tls_certs_only([root]).no_proxy();
     let builder = if one_only {
