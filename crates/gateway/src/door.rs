@@ -7,6 +7,7 @@ use std::time::Instant;
 use actix_web::http::Method;
 use chassis::http::{context, problem};
 
+use crate::cache::{self, Entry};
 use crate::compress::compress;
 use crate::error::Error;
 use crate::forward::forward;
@@ -143,7 +144,18 @@ async fn answer<'r>(
             *verdict = Some((rule, found));
         }
     }
-    forward(gate, route, request, &opened, body, reply).await?;
+    let entry = Entry::of(route, request, opened.caller.as_ref());
+    match entry.zip(gate.redis.as_ref()) {
+        None => forward(gate, route, request, &opened, body, reply).await?,
+        Some((entry, redis)) => {
+            let (freshness, pool) = (&gate.shared.freshness, route.pool.name());
+            if !entry.find(redis, freshness, pool, reply).await {
+                forward(gate, route, request, &opened, body, reply).await?;
+                entry.keep(redis, reply);
+            }
+            cache::not_modified(request, reply);
+        }
+    }
     if route.compress {
         compress(request, reply);
     }

@@ -13,10 +13,13 @@ use actix_web::http::Method;
 use arc_swap::ArcSwap;
 use chassis::auth::Verifier;
 use chassis::metrics::{Metrics, Timing};
+use chassis::redis::Redis;
+use common::values::Secret;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access_log::AccessLog;
+use crate::cache::Freshness;
 use crate::credentials::Exchange;
 use crate::front::Tls;
 use crate::limits::Limits;
@@ -37,6 +40,8 @@ pub(crate) struct Shared {
     /// Where the settings say that the services are.
     pub(crate) urls: BTreeMap<String, String>,
     pub(crate) limits: Limits,
+    pub(crate) freshness: Arc<Freshness>,
+    pub(crate) redis_url: Option<Secret>,
     pub(crate) trusted: Proxies,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) public_url: Url,
@@ -63,6 +68,7 @@ pub(crate) struct Ingredients {
     pub(crate) table: Table,
     pub(crate) routes_file: Option<PathBuf>,
     pub(crate) urls: BTreeMap<String, String>,
+    pub(crate) redis_url: Option<Secret>,
     pub(crate) trusted: Proxies,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) public_url: Url,
@@ -83,6 +89,8 @@ impl Shared {
             routes_file: from.routes_file,
             urls: from.urls,
             limits: Limits::default(),
+            freshness: Arc::default(),
+            redis_url: from.redis_url,
             trusted: from.trusted,
             tls: from.tls,
             public_url: from.public_url,
@@ -110,6 +118,8 @@ pub(crate) struct Gate {
     pub(crate) shared: Arc<Shared>,
     pub(crate) idle: RefCell<Idle>,
     pub(crate) log: RefCell<AccessLog>,
+    /// For answers that are kept.
+    pub(crate) redis: Option<Redis>,
     /// The worker's own: connections look at it often.
     pub(crate) close: CancellationToken,
     view: RefCell<Rc<View>>,
@@ -134,7 +144,13 @@ impl Gate {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let view = RefCell::new(Rc::new(View::of(&shared)));
         let log = RefCell::new(AccessLog::new(shared.access_log.clone()));
+        // A URL that cannot be one was refused at the start.
+        let redis = shared
+            .redis_url
+            .as_ref()
+            .and_then(|url| Redis::new(url).ok());
         Self {
+            redis,
             close: shared.close.child_token(),
             shared,
             idle: RefCell::default(),

@@ -1,6 +1,7 @@
 //! The only public door: routing, credentials, limits, health of the whole, and the documents.
 
 mod access_log;
+mod cache;
 mod compress;
 mod cors;
 mod credentials;
@@ -38,7 +39,6 @@ use chassis::redis::Redis;
 use chassis::settings::{Base, Reader};
 use chassis::{Service, client};
 use common::auth::Service as Name;
-use common::values::Secret;
 use diesel_migrations::EmbeddedMigrations;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -57,7 +57,6 @@ pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
-    redis_url: Option<Secret>,
     workers: usize,
     ending: Ending,
 }
@@ -100,7 +99,6 @@ impl Service for Gateway {
             None => Url::parse(&format!("http://{address}"))?,
         };
         let verifier = Verifier::remote(http, &identity, base.clock);
-        let redis_url = base.redis_url;
         let shared = Shared::new(Ingredients {
             verifier,
             exchange: Exchange::new(Arc::new(peer)),
@@ -108,6 +106,7 @@ impl Service for Gateway {
             table,
             routes_file: settings.routes_file,
             urls,
+            redis_url: base.redis_url,
             trusted: settings.trusted_proxies,
             tls: tls.map(Arc::new),
             public_url,
@@ -121,7 +120,6 @@ impl Service for Gateway {
             listener,
             address,
             shared,
-            redis_url,
             workers: base.workers.max(1),
             ending: Ending {
                 notice: base.notice,
@@ -139,8 +137,10 @@ impl Service for Gateway {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(table::watch(Arc::clone(&shared)));
         tasks.spawn(upstream::watch(Arc::clone(&shared)));
-        if let Some(url) = self.redis_url {
+        if let Some(url) = shared.redis_url.clone() {
             let redis = Redis::new(&url)?;
+            let freshness = Arc::clone(&shared.freshness);
+            tasks.spawn(freshness.follow(url.clone(), shared.close.clone()));
             tasks.spawn(limits::sync(Arc::clone(&shared), redis));
             let revocations = Arc::clone(shared.verifier.revocations());
             tasks.spawn(revocations.follow(url, shared.close.clone()));

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::quantity;
-use super::route::{Auth, Canary, Cors, Per, Priority, Route, Terms};
+use super::route::{Auth, CacheRule, Canary, Cors, Per, Priority, Route, Terms};
 use super::{Table, knows};
 use crate::limits::Rule;
 use crate::upstream::{Place, Pool, Pools};
@@ -82,6 +82,7 @@ struct RouteLine {
     retries: u32,
     #[serde(default)]
     limits: Vec<String>,
+    cache: Option<CacheLine>,
     #[serde(default)]
     priority: Priority,
     #[serde(default = "yes")]
@@ -98,6 +99,13 @@ fn once() -> u32 {
 struct FormsLine {
     body_limit: String,
     timeout: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CacheLine {
+    age: String,
+    per: Per,
 }
 
 #[derive(Deserialize)]
@@ -295,6 +303,7 @@ fn route(
     };
     let timeout = time(line.timeout.as_ref());
     let form_timeout = time(line.forms.as_ref().and_then(|forms| forms.timeout.as_ref()));
+    let cache_age = time(line.cache.as_ref().map(|cache| &cache.age));
     let mut size = |text: Option<&String>| {
         let found = text.map(|text| quantity::bytes(text));
         found.and_then(|found| check.take(place, found))
@@ -316,6 +325,12 @@ fn route(
         }
         _ => None,
     };
+    if let Some(cache) = &line.cache
+        && cache.per == Per::Everybody
+        && line.auth != Auth::Open
+    {
+        check.note(place, "an answer to a caller is not for everybody");
+    }
     (check.0.len() == before).then_some(())?;
     Some(Route {
         index: 0,
@@ -333,6 +348,10 @@ fn route(
         }),
         retries: line.retries,
         limits: rules,
+        cache: line.cache.and_then(|cache| {
+            let per = cache.per;
+            cache_age.map(|age| CacheRule { age, per })
+        }),
         priority: line.priority,
         compress: line.compress,
         optional: false,
@@ -374,6 +393,11 @@ mod tests {
             pool = "leads"
             auth = "open"
             canary = { pool = "leads" }
+            [[routes]]
+            prefix = "/c"
+            pool = "leads"
+            auth = "needed"
+            cache = { age = "1s", per = "everybody" }
         "#;
         let all = complaints(text);
         for (place, what) in [
@@ -390,6 +414,7 @@ mod tests {
             ("routes /b", "auth"),
             ("routes /internal/x", "not for the public"),
             ("routes /internal/x", "canary needs"),
+            ("routes /c", "not for everybody"),
         ] {
             let named = all
                 .iter()

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use actix_web::http::Method;
 
 pub(crate) use file::{BadTable, DEFAULT};
-pub(crate) use route::{Auth, Canary, Cors, Per, Priority, Route};
+pub(crate) use route::{Auth, CacheRule, Canary, Cors, Per, Priority, Route};
 pub(crate) use watch::watch;
 
 use crate::upstream::{Pool, Pools};

@@ -46,7 +46,7 @@ pub(crate) enum Priority {
     High,
 }
 
-/// Whom a limit is for.
+/// Whom a limit or a kept answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Per {
@@ -55,6 +55,13 @@ pub(crate) enum Per {
     Workspace,
     Address,
     Everybody,
+}
+
+/// How long an answer may be given again, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CacheRule {
+    pub(crate) age: Duration,
+    pub(crate) per: Per,
 }
 
 /// Another pool that gets a part of the requests.
@@ -88,6 +95,7 @@ pub(crate) struct Route {
     /// How often an idempotent request may be repeated.
     pub(crate) retries: u32,
     pub(crate) limits: Vec<Arc<Rule>>,
+    pub(crate) cache: Option<CacheRule>,
     pub(crate) priority: Priority,
     /// Texts may be packed. Not where an answer holds a secret beside what a client chose.
     pub(crate) compress: bool,

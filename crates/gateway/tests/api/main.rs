@@ -1,6 +1,7 @@
 //! The gateway between real sockets: clients on one side, stand-ins for the services on the other.
 
 mod balancing;
+mod cache;
 mod compression;
 mod credentials;
 mod dashboard;
