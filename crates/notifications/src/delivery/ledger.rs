@@ -118,6 +118,10 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
+        // Or the first message of all would wait until it is open and looked at.
+        if let Err(error) = opened(&mut self.conn, &self.db, &self.guard, self.clock.now()) {
+            tracing::warn!(%error, "the ledger cannot be reached yet");
+        }
         let mut group = Vec::with_capacity(GROUP);
         loop {
             // With something to end, what is there now is a group, be it empty.
@@ -210,17 +214,7 @@ impl Writer {
 
     fn commit(&mut self, steps: &[Move], ends: &[End]) -> Result<Vec<bool>, WriteError> {
         let now = self.clock.now();
-        let conn = match &mut self.conn {
-            Some(conn) => conn,
-            none => {
-                let mut conn = connect(&self.db)?;
-                // It may be another server: nothing begins on it before it was looked at.
-                self.guard
-                    .look_on(&mut conn, now)
-                    .map_err(WriteError::Query)?;
-                none.insert(conn)
-            }
-        };
+        let conn = opened(&mut self.conn, &self.db, &self.guard, now)?;
         let without_begins: Vec<Move>;
         let allowed = match self.guard.is_open() {
             true => steps,
@@ -262,6 +256,24 @@ impl Writer {
             tracing::error!(%error, "bundles cannot be ended; their leases will");
         }
         moved
+    }
+}
+
+/// The writer's connection, which is made when there is none.
+fn opened<'a>(
+    conn: &'a mut Option<PgConnection>,
+    db: &Db,
+    guard: &Guard,
+    now: DateTime<Utc>,
+) -> Result<&'a mut PgConnection, WriteError> {
+    match conn {
+        Some(conn) => Ok(conn),
+        none => {
+            let mut conn = connect(db)?;
+            // It may be another server: nothing begins on it before it was looked at.
+            guard.look_on(&mut conn, now).map_err(WriteError::Query)?;
+            Ok(none.insert(conn))
+        }
     }
 }
 
