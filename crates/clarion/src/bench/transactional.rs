@@ -26,6 +26,8 @@ const EVERY: Duration = Duration::from_millis(20);
 /// What is good enough, in milliseconds.
 const ANSWERED_AIM: f64 = 50.0;
 const SENT_AIM: f64 = 200.0;
+/// How many of the slowest a round names.
+const SLOWEST: usize = 5;
 /// Between two looks at a message that is not settled yet, and how long one may take.
 const PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,6 +47,8 @@ struct Message {
 struct Posted {
     id: String,
     at: DateTime<Utc>,
+    /// After the start of the campaign.
+    into: Duration,
     answered_in: Duration,
 }
 
@@ -56,7 +60,11 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
     let mut figures: [Rounds; 4] = Default::default();
     let mut posted = 0;
     for _ in 0..size.rounds {
-        let (answered, sent) = beside(&api, &list, &template.id, size.messages).await?;
+        let Beside {
+            answered,
+            sent,
+            slowest,
+        } = beside(&api, &list, &template.id, size.messages).await?;
         posted = answered.len();
         let found = [
             percentile(&answered, 50),
@@ -66,7 +74,7 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
         ];
         let [a50, a99, s50, s99] = found;
         say(&format!(
-            "transactional: {posted} mails, to 202 {a50:.1} and {a99:.1} ms, to sent {s50:.1} and {s99:.1} ms"
+            "transactional: {posted} mails, to 202 {a50:.1} and {a99:.1} ms, to sent {s50:.1} and {s99:.1} ms; slowest {slowest}"
         ));
         for (rounds, figure) in figures.iter_mut().zip(found) {
             rounds.add_alone(figure);
@@ -87,15 +95,23 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
     ])
 }
 
-/// Posts single mails as long as a campaign runs; answers how long each took to be accepted and to
-/// be sent, in milliseconds, in order.
+/// What a round saw, in milliseconds and in order.
+struct Beside {
+    answered: Vec<f64>,
+    sent: Vec<f64>,
+    /// The slowest ones: how long until sent, and when in the campaign each was posted.
+    slowest: String,
+}
+
+/// Posts single mails as long as a campaign runs.
 async fn beside(
     api: &Arc<Api>,
     list: &str,
     template: &str,
     messages: usize,
-) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
+) -> anyhow::Result<Beside> {
     let mut posting = JoinSet::new();
+    let began = Instant::now();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut running = std::pin::pin!(send(api, list, UNSIGNED, messages));
@@ -107,23 +123,40 @@ async fn beside(
             }
             _ = ticks.tick() => {
                 let number = posting.len();
-                posting.spawn(post(Arc::clone(api), template.to_owned(), number));
+                posting.spawn(post(Arc::clone(api), template.to_owned(), number, began));
             }
         }
     }
     let (mut answered, mut sent) = (Vec::new(), Vec::new());
+    let mut seen = Vec::new();
     while let Some(posted) = posting.join_next().await {
         let posted = posted??;
         answered.push(posted.answered_in.as_secs_f64() * 1e3);
         let settled_at = settled(api, &posted.id).await?;
-        sent.push((settled_at - posted.at).as_seconds_f64() * 1e3);
+        let took = (settled_at - posted.at).as_seconds_f64() * 1e3;
+        sent.push(took);
+        seen.push((took, posted.answered_in, posted.into));
     }
     answered.sort_by(f64::total_cmp);
     sent.sort_by(f64::total_cmp);
-    Ok((answered, sent))
+    seen.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let slowest = seen.iter().take(SLOWEST).map(|(took, answered_in, into)| {
+        let (answered, into) = (answered_in.as_secs_f64() * 1e3, into.as_secs_f64());
+        format!("{took:.0} ({answered:.0}) at {into:.2} s")
+    });
+    Ok(Beside {
+        answered,
+        sent,
+        slowest: slowest.collect::<Vec<_>>().join(", "),
+    })
 }
 
-async fn post(api: Arc<Api>, template: String, number: usize) -> anyhow::Result<Posted> {
+async fn post(
+    api: Arc<Api>,
+    template: String,
+    number: usize,
+    campaign_began: Instant,
+) -> anyhow::Result<Posted> {
     let body = json!({
         "to": format!("buyer{number}@bench.example"),
         "template_id": template,
@@ -135,6 +168,7 @@ async fn post(api: Arc<Api>, template: String, number: usize) -> anyhow::Result<
     Ok(Posted {
         id,
         at,
+        into: began - campaign_began,
         answered_in: began.elapsed(),
     })
 }
