@@ -148,7 +148,10 @@ pub(crate) async fn funnel(
         .host
         .db
         .run(move |conn| {
-            let people = answers::funnel(conn, period, &steps, window)?;
+            let people = counted::at_one_moment(conn, |conn| match period.campaign {
+                Some(_) => answers::funnel_of_campaign(conn, period, &steps, window),
+                None => crate::store::funnel::funnel(conn, period, &steps, window),
+            })?;
             Ok::<_, Error>((people, steps))
         })
         .await?;

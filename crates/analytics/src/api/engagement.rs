@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::store;
 
 /// Most links in a report.
-const LINKS: i64 = 500;
+const LINKS: usize = 500;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,9 +34,10 @@ pub(crate) async fn engagement(
         .host
         .db
         .run(move |conn| {
-            Ok::<_, Error>(store::reports::engagement(
-                conn, workspace, campaign, LINKS,
-            )?)
+            let answer = store::counted::at_one_moment(conn, |conn| {
+                store::reports::engagement(conn, workspace, campaign, LINKS)
+            });
+            Ok::<_, Error>(answer?)
         })
         .await?;
     Ok(web::Json(engagement))

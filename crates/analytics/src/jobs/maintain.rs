@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, Utc};
 use diesel::PgConnection;
 
 use crate::error::Error;
-use crate::store::{batches, ids, partitions};
+use crate::store::{batches, ids, packed, partitions};
 
 /// How many days ahead there are partitions.
 const AHEAD_DAYS: u64 = 7;
@@ -42,6 +42,7 @@ pub fn drop_old(
     let mut dropped = 0;
     for day in expired {
         partitions::drop(conn, day)?;
+        packed::forget(conn, day.and_time(chrono::NaiveTime::MIN).and_utc())?;
         dropped += 1;
     }
     Ok(dropped)

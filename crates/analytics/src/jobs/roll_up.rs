@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 
 use crate::error::Error;
-use crate::store::rollups;
+use crate::store::{days, rollups};
 
 /// Between two rounds: reports do not wait for them.
 const EVERY: Duration = Duration::from_secs(5);
@@ -20,8 +20,14 @@ const CHANGES: i64 = 10_000;
 /// Between two searches for what such visitors did, which reads a month of events.
 const CHANGES_EVERY: Duration = Duration::from_secs(60);
 
-/// One round; answers how many hours were counted.
-pub fn round(conn: &mut PgConnection) -> diesel::QueryResult<usize> {
+/// Most days that are closed in one round.
+const DAYS: i64 = 100;
+
+/// Between two attempts while another replica counts.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// One round; answers how many hours were counted, or days closed when no hour is left.
+pub fn round(conn: &mut PgConnection, now: DateTime<Utc>) -> diesel::QueryResult<usize> {
     let mut counted = 0;
     for dirty in rollups::dirty(conn, HOURS)? {
         if !rollups::count(conn, dirty)? {
@@ -29,14 +35,36 @@ pub fn round(conn: &mut PgConnection) -> diesel::QueryResult<usize> {
         }
         counted += 1;
     }
-    Ok(counted)
+    match counted {
+        0 => close(conn, now),
+        some => Ok(some),
+    }
+}
+
+/// Sums up days that are over, so that reports of months read days.
+fn close(conn: &mut PgConnection, now: DateTime<Utc>) -> diesel::QueryResult<usize> {
+    let mut closed = 0;
+    for day in days::to_close(conn, days::day(now), DAYS)? {
+        if !days::close(conn, day)? {
+            break;
+        }
+        closed += 1;
+    }
+    Ok(closed)
 }
 
 /// Counts until nothing is left to count, changes of who is who included.
 pub fn all(conn: &mut PgConnection, now: DateTime<Utc>) -> diesel::QueryResult<()> {
     while rollups::follow_changes(conn, now, CHANGES)? > 0 {}
-    while round(conn)? > 0 {}
-    Ok(())
+    loop {
+        while round(conn, now)? > 0 {}
+        let left = rollups::dirty(conn, 1)?.len() + days::to_close(conn, days::day(now), 1)?.len();
+        if left == 0 {
+            return Ok(());
+        }
+        // Another replica is counting.
+        std::thread::sleep(AGAIN);
+    }
 }
 
 /// Counts until the service stops.
@@ -55,7 +83,7 @@ pub async fn run(host: Host) {
                 if follow {
                     rollups::follow_changes(conn, now, CHANGES)?;
                 }
-                Ok(round(conn)?)
+                Ok(round(conn, now)?)
             })
             .await;
         if let Err(error) = done {

@@ -41,12 +41,12 @@ struct StepRow {
     people: i64,
 }
 
-/// How many people got how far: each step later than the one before, and all within `window` of
-/// the first.
+/// How many people got how far with what a campaign's events say: each step later than the one
+/// before, and all within `window` of the first. Of everybody's, [`super::funnel`] tells.
 ///
 /// For every event of a step it is kept when the latest way to it began. An earlier beginning
 /// never gets further, so nothing else needs to be.
-pub fn funnel(
+pub fn funnel_of_campaign(
     conn: &mut PgConnection,
     period: Period,
     steps: &[Step],

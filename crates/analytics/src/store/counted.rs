@@ -12,6 +12,8 @@ use diesel::sql_types::{
 };
 use uuid::Uuid;
 
+use super::days::day;
+use super::packed::dirty_hours as dirty_in;
 use super::reports::{COUNTS, Overview, Period};
 use super::rollups::{DIMENSIONS, LINKS, PERSON, VALUE_COUNTS};
 use crate::domain::sketch::Sketch;
@@ -57,6 +59,21 @@ pub fn at_one_moment<T>(
         .run(ask)
 }
 
+impl Cut<'_> {
+    /// The days of UTC from `from` to `to` that never fall into two pieces.
+    fn days(self, from: DateTime<Utc>, to: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+        let whole = self.unit.is_empty() || (self.unit != "hour" && self.zone == "UTC");
+        let first = match day(from) {
+            same if same == from => from,
+            before => before + Duration::days(1),
+        };
+        match whole && first < day(to) {
+            true => (first, day(to)),
+            false => (to, to),
+        }
+    }
+}
+
 fn quarter(at: DateTime<Utc>) -> DateTime<Utc> {
     at.duration_trunc(Duration::minutes(15)).unwrap_or(at)
 }
@@ -72,6 +89,18 @@ struct Plan {
     hours: Vec<DateTime<Utc>>,
     all: Vec<bool>,
     dirty: Vec<DateTime<Utc>>,
+    /// Whole days among the whole quarters, which the counts of days answer; from the same to the
+    /// same when the question is finer.
+    first_day: DateTime<Utc>,
+    last_day: DateTime<Utc>,
+    /// Days of received events that are not summed up: of these the quarters are read.
+    open: Vec<DateTime<Utc>>,
+}
+
+#[derive(QueryableByName)]
+struct Day {
+    #[diesel(sql_type = Timestamptz)]
+    day: DateTime<Utc>,
 }
 
 #[derive(QueryableByName)]
@@ -81,7 +110,8 @@ struct Hour {
 }
 
 impl Plan {
-    fn make(conn: &mut PgConnection, period: Period) -> QueryResult<Self> {
+    /// `cut` says whether days are fine enough.
+    fn make(conn: &mut PgConnection, period: Period, cut: Cut<'_>) -> QueryResult<Self> {
         let (first, last) = (quarter(period.from), quarter(period.to));
         let from = match first == period.from {
             true => first,
@@ -89,12 +119,19 @@ impl Plan {
         };
         let to = last.max(from);
         let hours = |rows: Vec<Hour>| rows.into_iter().map(|row| row.hour).collect::<Vec<_>>();
-        let dirty = sql_query("SELECT DISTINCT hour FROM rollup_dirty WHERE workspace_id = $1");
-        let dirty = hours(dirty.bind::<SqlUuid, _>(period.workspace).load(conn)?);
-        let mut cut = Vec::new();
-        cut.extend((first != period.from).then_some(first));
-        cut.extend((last != period.to).then_some(last));
-        let edges = match cut.is_empty() {
+        let dirty = dirty_in(conn, period.workspace)?;
+        let (first_day, last_day) = cut.days(from, to);
+        let open = sql_query(
+            "SELECT day FROM rollup_open WHERE workspace_id = $1
+             UNION SELECT date_trunc('day', hour, 'UTC') FROM unnest($2::timestamptz[]) AS hour",
+        )
+        .bind::<SqlUuid, _>(period.workspace)
+        .bind::<Array<Timestamptz>, _>(&dirty)
+        .load::<Day>(conn)?;
+        let mut parts = Vec::new();
+        parts.extend((first != period.from).then_some(first));
+        parts.extend((last != period.to).then_some(last));
+        let edges = match parts.is_empty() {
             true => Vec::new(),
             false => hours(
                 sql_query(
@@ -104,7 +141,7 @@ impl Plan {
                 )
                 .bind::<SqlUuid, _>(period.workspace)
                 .bind::<SqlUuid, _>(period.key())
-                .bind::<Array<Timestamptz>, _>(cut)
+                .bind::<Array<Timestamptz>, _>(parts)
                 .bind::<Array<Timestamptz>, _>(&dirty)
                 .load(conn)?,
             ),
@@ -119,6 +156,9 @@ impl Plan {
             hours,
             all,
             dirty,
+            first_day,
+            last_day,
+            open: open.into_iter().map(|row| row.day).collect(),
         })
     }
 
@@ -163,9 +203,27 @@ macro_rules! bind_events {
     }};
 }
 
-/// The counts that a plan reads; binds `$1` to `$5`.
-const COUNTED: &str = "workspace_id = $1 AND campaign_id = $2 AND quarter >= $3 AND quarter < $4
-     AND hour <> ALL ($5)";
+/// The counts that a plan reads, of `counts`, `revenue` or `values`: of days where days will do,
+/// and of quarters where not. Binds `$1` to `$8`.
+fn counted(what: &str, columns: &str) -> String {
+    let quarters = format!(
+        "SELECT quarter, {columns} FROM rollup_{what}
+         WHERE workspace_id = $1 AND campaign_id = $2 AND hour <> ALL ($5)"
+    );
+    format!(
+        "({quarters} AND quarter >= $3 AND quarter < $6
+          UNION ALL {quarters} AND quarter >= $7 AND quarter < $4
+          UNION ALL
+          SELECT day, {columns} FROM day_{what}
+          WHERE workspace_id = $1 AND campaign_id = $2 AND day >= $6 AND day < $7
+              AND received <> ALL ($8)
+          UNION ALL
+          SELECT quarter, {columns} FROM unnest($8) AS open (began) JOIN rollup_{what}
+              ON workspace_id = $1 AND campaign_id = $2
+              AND hour >= open.began AND hour < open.began + interval '1 day'
+              AND quarter >= $6 AND quarter < $7 AND hour <> ALL ($5)) AS counted"
+    )
+}
 
 macro_rules! bind_counted {
     ($query:expr, $plan:expr) => {
@@ -175,8 +233,14 @@ macro_rules! bind_counted {
             .bind::<Timestamptz, _>($plan.from)
             .bind::<Timestamptz, _>($plan.to)
             .bind::<Array<Timestamptz>, _>($plan.dirty.clone())
+            .bind::<Timestamptz, _>($plan.first_day)
+            .bind::<Timestamptz, _>($plan.last_day)
+            .bind::<Array<Timestamptz>, _>($plan.open.clone())
     };
 }
+
+const COUNT_COLUMNS: &str = "events, machine, views, opens, clicks, unsubscribes, conversions";
+const VALUE_COLUMNS: &str = "dimension, value, events, views, clicks, conversions, people";
 
 /// The piece of a cut that `time` is in: `unit` and `zone` are these parameters.
 fn piece(time: &str, unit: usize, from: usize) -> String {
@@ -214,28 +278,30 @@ pub fn pieces(
     period: Period,
     cut: Cut<'_>,
 ) -> QueryResult<BTreeMap<DateTime<Utc>, Overview>> {
-    let plan = Plan::make(conn, period)?;
+    let plan = Plan::make(conn, period, cut)?;
     let mut found: BTreeMap<DateTime<Utc>, (Overview, Sketch)> = BTreeMap::new();
     // One piece is one piece, wherever what it is made of begins.
     let begins = |at: DateTime<Utc>| match cut.unit.is_empty() {
         true => period.from,
         false => at,
     };
-    let counted = sql_query(format!(
+    let numbers = sql_query(format!(
         "SELECT {} AS at, sum(events)::bigint AS events, sum(machine)::bigint AS machine,
              sum(views)::bigint AS views, sum(opens)::bigint AS opens,
              sum(clicks)::bigint AS clicks, sum(unsubscribes)::bigint AS unsubscribes,
              sum(conversions)::bigint AS conversions, 0::bigint AS visitors
-         FROM rollup_counts WHERE {COUNTED} GROUP BY 1",
-        piece("quarter", 6, 3)
+         FROM {} GROUP BY 1",
+        piece("quarter", 9, 3),
+        counted("counts", COUNT_COLUMNS)
     ));
-    let counted: Vec<PieceRow> = bind_counted!(counted, plan)
+    let numbers: Vec<PieceRow> = bind_counted!(numbers, plan)
         .bind::<Text, _>(cut.unit)
         .bind::<Text, _>(cut.zone)
         .load(conn)?;
     let sketches = sql_query(format!(
-        "SELECT {} AS at, people FROM rollup_counts WHERE {COUNTED} AND people <> '\\x00'",
-        piece("quarter", 6, 3)
+        "SELECT {} AS at, people FROM {} WHERE people <> '\\x00'",
+        piece("quarter", 9, 3),
+        counted("counts", "people")
     ));
     let sketches: Vec<SketchRow> = bind_counted!(sketches, plan)
         .bind::<Text, _>(cut.unit)
@@ -245,7 +311,7 @@ pub fn pieces(
         let known = &mut found.entry(begins(row.at)).or_default().1;
         known.merge(&Sketch::from_bytes(&row.people));
     }
-    let mut pieces = counted;
+    let mut pieces = numbers;
     if !plan.hours.is_empty() {
         let read = sql_query(format!(
             "SELECT {} AS at, {COUNTS} FROM {} GROUP BY 1",
@@ -317,12 +383,13 @@ pub fn grid(
 
 /// What a period brought in, net, by currency.
 pub fn revenue(conn: &mut PgConnection, period: Period) -> QueryResult<Vec<Sum>> {
-    let plan = Plan::make(conn, period)?;
-    let counted = sql_query(format!(
-        "SELECT currency, sum(amount)::bigint AS amount FROM rollup_revenue WHERE {COUNTED} GROUP BY 1"
+    let plan = Plan::make(conn, period, Cut::default())?;
+    let sums_of = sql_query(format!(
+        "SELECT currency, sum(amount)::bigint AS amount FROM {} GROUP BY 1",
+        counted("revenue", "currency, amount")
     ));
     let mut sums: BTreeMap<String, i64> = BTreeMap::new();
-    let mut rows: Vec<Sum> = bind_counted!(counted, plan).load(conn)?;
+    let mut rows: Vec<Sum> = bind_counted!(sums_of, plan).load(conn)?;
     if !plan.hours.is_empty() {
         let read = sql_query(format!(
             "SELECT currency, sum(amount)::bigint AS amount FROM {}
@@ -366,14 +433,15 @@ pub fn values(
     dimension: &str,
     limit: usize,
 ) -> QueryResult<Vec<Valued>> {
-    let plan = Plan::make(conn, period)?;
-    let counted = sql_query(format!(
+    let plan = Plan::make(conn, period, Cut::default())?;
+    let stored = sql_query(format!(
         "SELECT value, sum(events)::bigint AS events, sum(views)::bigint AS views,
              sum(clicks)::bigint AS clicks, sum(conversions)::bigint AS conversions,
              array_agg(people) AS sketches, NULL::bigint[] AS people
-         FROM rollup_values WHERE {COUNTED} AND dimension = $6 GROUP BY 1"
+         FROM {} WHERE dimension = $9 GROUP BY 1",
+        counted("values", VALUE_COLUMNS)
     ));
-    let mut rows: Vec<ValueRow> = bind_counted!(counted, plan)
+    let mut rows: Vec<ValueRow> = bind_counted!(stored, plan)
         .bind::<Text, _>(dimension)
         .load(conn)?;
     if !plan.hours.is_empty() {
@@ -426,9 +494,5 @@ impl Period {
 
 /// All hours that are to be counted, of one workspace. For tests.
 pub fn dirty_hours(conn: &mut PgConnection, workspace: WorkspaceId) -> QueryResult<usize> {
-    let rows: Vec<Hour> =
-        sql_query("SELECT DISTINCT hour FROM rollup_dirty WHERE workspace_id = $1")
-            .bind::<SqlUuid, _>(workspace)
-            .load(conn)?;
-    Ok(rows.len())
+    Ok(dirty_in(conn, workspace)?.len())
 }

@@ -1,4 +1,4 @@
-//! What is counted from the events themselves: a campaign's engagement and links.
+//! How a campaign was taken, and what is counted from the events themselves: the links of a period.
 //!
 //! Events are found by when they happened, and stored by when they were received. Nothing is
 //! received more than a day before it happened, so a day's grace finds them all.
@@ -9,6 +9,8 @@ use common::{CampaignId, WorkspaceId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+
+use super::packed::{self, Taken};
 
 /// Which events a report is about.
 #[derive(Clone, Copy, Debug)]
@@ -46,37 +48,46 @@ const HITS: &str = "count(*) FILTER (WHERE verdict = 'human') AS human,
      count(*) FILTER (WHERE verdict <> 'human') AS machine,
      count(DISTINCT lead_id) FILTER (WHERE verdict = 'human') AS people";
 
-/// How people took a campaign, from its first event to its last.
+/// How people took a campaign, from its first event to its last. The caller sees to one moment's
+/// state.
 pub fn engagement(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
     campaign: CampaignId,
-    most_links: i64,
+    most_links: usize,
 ) -> QueryResult<CampaignEngagement> {
-    let kinds: Vec<KindRow> = sql_query(format!(
-        "SELECT type AS name, {HITS} FROM events
-         WHERE workspace_id = $1 AND campaign_id = $2
-           AND type IN ('open', 'click', 'unsubscribe', 'complaint')
-         GROUP BY type"
-    ))
-    .bind::<SqlUuid, _>(workspace)
-    .bind::<SqlUuid, _>(campaign)
-    .load(conn)?;
-    let of = |name: &str| kinds.iter().find(|row| row.name == name).map(KindRow::hits);
-    let links: Vec<KindRow> = sql_query(format!(
-        "SELECT url AS name, {HITS} FROM events
-         WHERE workspace_id = $1 AND campaign_id = $2 AND type = 'click' AND url IS NOT NULL
-         GROUP BY url ORDER BY human DESC, machine DESC, url LIMIT $3"
-    ))
-    .bind::<SqlUuid, _>(workspace)
-    .bind::<SqlUuid, _>(campaign)
-    .bind::<BigInt, _>(most_links)
-    .load(conn)?;
+    let mut taken = packed::taken(conn, workspace, campaign)?;
+    let mut hits = |mut taken: Taken| Hits {
+        human: taken.human,
+        machine: taken.machine,
+        unique: taken.unique(),
+    };
+    let mut of = |kind: &str| {
+        let all = taken.remove(&(kind.to_owned(), None));
+        all.map(&mut hits).unwrap_or_default()
+    };
+    let (opens, clicks) = (of("open"), of("click"));
+    let (unsubscribes, complaints) = (of("unsubscribe"), of("complaint"));
+    let mut links: Vec<_> = taken
+        .into_iter()
+        .filter_map(|((_, url), taken)| Some((url?, taken)))
+        .collect();
+    // The people of the most followed ones only are counted.
+    links.sort_by(|(url, a), (other, b)| {
+        (b.human, b.machine)
+            .cmp(&(a.human, a.machine))
+            .then_with(|| url.cmp(other))
+    });
+    links.truncate(most_links);
+    let link = |(url, taken)| LinkHits {
+        url,
+        hits: hits(taken),
+    };
     Ok(CampaignEngagement {
-        opens: of("open").unwrap_or_default(),
-        clicks: of("click").unwrap_or_default(),
-        unsubscribes: of("unsubscribe").unwrap_or_default(),
-        complaints: of("complaint").unwrap_or_default(),
+        opens,
+        clicks,
+        unsubscribes,
+        complaints,
         links: links.into_iter().map(link).collect(),
     })
 }

@@ -7,11 +7,13 @@ use common::WorkspaceId;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{
-    Array, BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Binary, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use super::reports::COUNTS;
+use super::{days, packed};
 use crate::domain::sketch::Sketch;
 use crate::domain::visitor::Visitor;
 
@@ -60,7 +62,7 @@ pub fn dirty(conn: &mut PgConnection, limit: i64) -> QueryResult<Vec<Dirty>> {
 }
 
 /// Whether this transaction alone counts; whoever may not leaves it to the replica that does.
-fn lock(conn: &mut PgConnection) -> QueryResult<bool> {
+pub(super) fn lock(conn: &mut PgConnection) -> QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Locked {
         #[diesel(sql_type = Bool)]
@@ -133,6 +135,8 @@ pub fn count(conn: &mut PgConnection, dirty: Dirty) -> QueryResult<bool> {
             "rollup_counts",
             "rollup_revenue",
             "rollup_values",
+            "rollup_hits",
+            "rollup_steps",
         ] {
             let sql = format!("DELETE FROM {table} WHERE workspace_id = $1 AND hour = $2");
             sql_query(sql)
@@ -144,12 +148,15 @@ pub fn count(conn: &mut PgConnection, dirty: Dirty) -> QueryResult<bool> {
         counts(conn, dirty)?;
         revenue(conn, dirty)?;
         values(conn, dirty)?;
+        packed::hits(conn, dirty)?;
+        packed::steps(conn, dirty)?;
+        days::open(conn, dirty)?;
         Ok(true)
     })
 }
 
 /// The events of an hour, `$1` and `$2`, each with the person it is of.
-fn rolled() -> String {
+pub(super) fn rolled() -> String {
     format!(
         "WITH rolled AS (
              SELECT e.*, {QUARTER} AS quarter, {PERSON} AS person FROM events e {LINKS}
@@ -226,27 +233,43 @@ fn values(conn: &mut PgConnection, dirty: Dirty) -> QueryResult<()> {
     .bind::<SqlUuid, _>(dirty.workspace_id)
     .bind::<Timestamptz, _>(dirty.hour)
     .load(conn)?;
-    for row in rows {
-        sql_query(
-            "INSERT INTO rollup_values (workspace_id, hour, campaign_id, quarter, dimension, value,
-                 events, views, clicks, conversions, people)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind::<SqlUuid, _>(dirty.workspace_id)
-        .bind::<Timestamptz, _>(dirty.hour)
-        .bind::<SqlUuid, _>(row.campaign_id)
-        .bind::<Timestamptz, _>(row.quarter)
-        .bind::<Text, _>(row.dimension)
-        .bind::<Array<Text>, _>(row.value)
-        .bind::<BigInt, _>(row.events)
-        .bind::<BigInt, _>(row.views)
-        .bind::<BigInt, _>(row.clicks)
-        .bind::<BigInt, _>(row.conversions)
-        .bind::<Binary, _>(sketch(row.people.as_deref()))
-        .execute(conn)?;
-    }
+    let column = |of: fn(&ValueRow) -> i64| rows.iter().map(of).collect::<Vec<i64>>();
+    let sketches: Vec<_> = rows
+        .iter()
+        .map(|row| sketch(row.people.as_deref()))
+        .collect();
+    // Arrays of unequal length are no array of arrays.
+    let values: Vec<_> = rows.iter().map(|row| json!(row.value)).collect();
+    sql_query(format!(
+        "INSERT INTO rollup_values (workspace_id, hour, campaign_id, quarter, dimension, value,
+             events, views, clicks, conversions, people)
+         SELECT $1, $2, c, q, d, {VALUE}, e, v, k, o, p
+         FROM unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::jsonb[], $7::bigint[],
+             $8::bigint[], $9::bigint[], $10::bigint[], $11::bytea[])
+             AS t (c, q, d, value, e, v, k, o, p)"
+    ))
+    .bind::<SqlUuid, _>(dirty.workspace_id)
+    .bind::<Timestamptz, _>(dirty.hour)
+    .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.campaign_id).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(rows.iter().map(|row| row.quarter).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(
+        rows.iter()
+            .map(|row| row.dimension.as_str())
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Jsonb>, _>(values)
+    .bind::<Array<BigInt>, _>(column(|row| row.events))
+    .bind::<Array<BigInt>, _>(column(|row| row.views))
+    .bind::<Array<BigInt>, _>(column(|row| row.clicks))
+    .bind::<Array<BigInt>, _>(column(|row| row.conversions))
+    .bind::<Array<Binary>, _>(sketches)
+    .execute(conn)?;
     Ok(())
 }
+
+/// The texts of a JSON list `t.value`.
+pub(super) const VALUE: &str = "ARRAY(SELECT text FROM
+     jsonb_array_elements_text(t.value) WITH ORDINALITY AS of_value (text, place) ORDER BY place)";
 
 /// How far back events are counted again when a visitor turns out to be somebody else.
 const REMEMBERED_DAYS: i64 = 30;

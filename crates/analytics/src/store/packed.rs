@@ -1,0 +1,302 @@
+//! Lists of people as bytes: who took a campaign how, and who did what when.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use common::{CampaignId, LeadId, WorkspaceId};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{
+    Array, BigInt, Binary, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::rollups::{Dirty, rolled};
+
+/// The types of hits that campaigns are told about.
+pub(super) const HIT_TYPES: &str = "('open', 'click', 'unsubscribe', 'complaint')";
+/// Hits by type, and clicks by link besides.
+pub(super) const HIT_GROUPS: &str = "GROUPING SETS ((type), (type, url))
+     HAVING grouping(url) = 1 OR (type = 'click' AND url IS NOT NULL)";
+const BY_CAMPAIGN: &str = "GROUPING SETS ((campaign_id, type), (campaign_id, type, url))
+     HAVING grouping(url) = 1 OR (type = 'click' AND url IS NOT NULL)";
+/// Counts of hits, with the leads among the humans.
+pub(super) const HIT_COUNTS: &str = "count(*) FILTER (WHERE verdict = 'human') AS human,
+     count(*) FILTER (WHERE verdict <> 'human') AS machine,
+     array_agg(DISTINCT lead_id) FILTER (WHERE verdict = 'human' AND lead_id IS NOT NULL) AS leads";
+
+#[derive(QueryableByName)]
+struct HitRow {
+    #[diesel(sql_type = SqlUuid)]
+    campaign_id: Uuid,
+    #[diesel(embed)]
+    hits: Counted,
+}
+
+/// Hits of one type, or clicks on one link.
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    url: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    human: i64,
+    #[diesel(sql_type = BigInt)]
+    machine: i64,
+    #[diesel(sql_type = Nullable<Array<SqlUuid>>)]
+    leads: Option<Vec<LeadId>>,
+}
+
+/// A lead by the half of its id that is random.
+fn short(lead: &LeadId) -> i64 {
+    lead.0.as_u64_pair().1.cast_signed()
+}
+
+/// Counts the hits of an hour.
+pub(super) fn hits(conn: &mut PgConnection, dirty: Dirty) -> QueryResult<()> {
+    let rows: Vec<HitRow> = sql_query(format!(
+        "{} SELECT campaign_id, type AS kind, url, {HIT_COUNTS} FROM rolled
+         WHERE campaign_id IS NOT NULL AND type IN {HIT_TYPES} GROUP BY {BY_CAMPAIGN}",
+        rolled()
+    ))
+    .bind::<SqlUuid, _>(dirty.workspace_id)
+    .bind::<Timestamptz, _>(dirty.hour)
+    .load(conn)?;
+    let packed = |row: &HitRow| {
+        let leads = row.hits.leads.as_deref().unwrap_or_default();
+        leads
+            .iter()
+            .flat_map(|lead| short(lead).to_be_bytes())
+            .collect()
+    };
+    let (campaigns, kinds): (Vec<_>, Vec<_>) = rows
+        .iter()
+        .map(|row| (row.campaign_id, row.hits.kind.as_str()))
+        .unzip();
+    let (human, machine): (Vec<_>, Vec<_>) = rows
+        .iter()
+        .map(|row| (row.hits.human, row.hits.machine))
+        .unzip();
+    sql_query(
+        "INSERT INTO rollup_hits (workspace_id, hour, campaign_id, type, url, human, machine, leads)
+         SELECT $1, $2, * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::bigint[],
+             $7::bigint[], $8::bytea[])",
+    )
+    .bind::<SqlUuid, _>(dirty.workspace_id)
+    .bind::<Timestamptz, _>(dirty.hour)
+    .bind::<Array<SqlUuid>, _>(campaigns)
+    .bind::<Array<Text>, _>(kinds)
+    .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|row| row.hits.url.as_deref()).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(human)
+    .bind::<Array<BigInt>, _>(machine)
+    .bind::<Array<Binary>, _>(rows.iter().map(packed).collect::<Vec<Vec<u8>>>())
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Hits of one type or on one link, all together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken {
+    pub(super) human: i64,
+    pub(super) machine: i64,
+    /// Once per hour each.
+    leads: Vec<i64>,
+}
+
+impl Taken {
+    /// How many different leads there were.
+    pub(super) fn unique(&mut self) -> i64 {
+        self.leads.sort_unstable();
+        self.leads.dedup();
+        i64::try_from(self.leads.len()).unwrap_or(i64::MAX)
+    }
+}
+
+/// How a campaign was taken, by type and link; no link means all hits of a type. Hours that are to
+/// be counted are counted here.
+pub(super) fn taken(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    campaign: CampaignId,
+) -> QueryResult<BTreeMap<(String, Option<String>), Taken>> {
+    #[derive(QueryableByName)]
+    struct Stored {
+        #[diesel(sql_type = Text)]
+        kind: String,
+        #[diesel(sql_type = Nullable<Text>)]
+        url: Option<String>,
+        #[diesel(sql_type = BigInt)]
+        human: i64,
+        #[diesel(sql_type = BigInt)]
+        machine: i64,
+        #[diesel(sql_type = Binary)]
+        leads: Vec<u8>,
+    }
+    let hours = dirty_hours(conn, workspace)?;
+    let stored: Vec<Stored> = sql_query(
+        "SELECT type AS kind, url, human, machine, leads FROM rollup_hits
+         WHERE workspace_id = $1 AND campaign_id = $2 AND hour <> ALL ($3)",
+    )
+    .bind::<SqlUuid, _>(workspace)
+    .bind::<SqlUuid, _>(campaign)
+    .bind::<Array<Timestamptz>, _>(&hours)
+    .load(conn)?;
+    let mut found: BTreeMap<_, Taken> = BTreeMap::new();
+    let mut add = |key, human, machine, leads: &mut dyn Iterator<Item = i64>| {
+        let taken = found.entry(key).or_default();
+        taken.human += human;
+        taken.machine += machine;
+        taken.leads.extend(leads);
+    };
+    for row in stored {
+        let mut leads = numbers(&row.leads);
+        add((row.kind, row.url), row.human, row.machine, &mut leads);
+    }
+    if let (Some(first), Some(last)) = (hours.first(), hours.last()) {
+        let read: Vec<Counted> = sql_query(format!(
+            "SELECT type AS kind, url, {HIT_COUNTS}
+             FROM unnest($3::timestamptz[]) AS h (hour)
+             JOIN events e ON e.workspace_id = $1 AND e.campaign_id = $2
+                 AND e.received_at >= h.hour AND e.received_at < h.hour + interval '1 hour'
+             WHERE e.received_at >= $4 AND e.received_at < $5 + interval '1 hour'
+                 AND e.type IN {HIT_TYPES}
+             GROUP BY {HIT_GROUPS}"
+        ))
+        .bind::<SqlUuid, _>(workspace)
+        .bind::<SqlUuid, _>(campaign)
+        .bind::<Array<Timestamptz>, _>(&hours)
+        .bind::<Timestamptz, _>(first)
+        .bind::<Timestamptz, _>(last)
+        .load(conn)?;
+        for row in read {
+            let leads = row.leads.unwrap_or_default();
+            add(
+                (row.kind, row.url),
+                row.human,
+                row.machine,
+                &mut leads.iter().map(short),
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// Hours of a workspace that are to be counted, in order.
+pub(super) fn dirty_hours(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+) -> QueryResult<Vec<DateTime<Utc>>> {
+    #[derive(QueryableByName)]
+    struct Hour {
+        #[diesel(sql_type = Timestamptz)]
+        hour: DateTime<Utc>,
+    }
+    let rows: Vec<Hour> =
+        sql_query("SELECT DISTINCT hour FROM rollup_dirty WHERE workspace_id = $1 ORDER BY hour")
+            .bind::<SqlUuid, _>(workspace)
+            .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.hour).collect())
+}
+
+/// What [`i64::to_be_bytes`] wrote, one after the other.
+pub(super) fn numbers(bytes: &[u8]) -> impl Iterator<Item = i64> {
+    let number = |bytes: &[u8]| bytes.try_into().map(i64::from_be_bytes).unwrap_or(0);
+    bytes.chunks_exact(8).map(number)
+}
+
+#[derive(QueryableByName)]
+struct StepRow {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Array<BigInt>)]
+    people: Vec<i64>,
+    #[diesel(sql_type = Array<Timestamptz>)]
+    moments: Vec<DateTime<Utc>>,
+    #[diesel(sql_type = Array<Text>)]
+    names: Vec<String>,
+}
+
+/// A row of `rollup_steps`.
+struct Packed {
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+    people: Vec<u8>,
+    moments: Vec<u8>,
+    names: Vec<u8>,
+    dictionary: Vec<String>,
+}
+
+impl StepRow {
+    fn pack(&self) -> Packed {
+        let mut places: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut dictionary = Vec::new();
+        let mut names = Vec::with_capacity(self.names.len() * 4);
+        for name in &self.names {
+            let next = u32::try_from(dictionary.len()).unwrap_or(u32::MAX);
+            let place = *places.entry(name).or_insert_with(|| {
+                dictionary.push(name.clone());
+                next
+            });
+            names.extend(place.to_be_bytes());
+        }
+        let bytes = |numbers: &mut dyn Iterator<Item = i64>| -> Vec<u8> {
+            numbers.flat_map(i64::to_be_bytes).collect()
+        };
+        let moments = self.moments.iter();
+        Packed {
+            first: moments.clone().min().copied().unwrap_or_default(),
+            last: moments.clone().max().copied().unwrap_or_default(),
+            people: bytes(&mut self.people.iter().copied()),
+            moments: bytes(&mut moments.map(DateTime::timestamp_micros)),
+            names,
+            dictionary,
+        }
+    }
+}
+
+/// Packs what known people did in an hour.
+pub(super) fn steps(conn: &mut PgConnection, dirty: Dirty) -> QueryResult<()> {
+    // A name that is absent is none of those that can be asked for: they have a letter at least.
+    let rows: Vec<StepRow> = sql_query(format!(
+        "{} SELECT type AS kind, array_agg(person) AS people, array_agg(occurred_at) AS moments,
+             array_agg(coalesce(name, '')) AS names
+         FROM rolled WHERE verdict = 'human' AND person IS NOT NULL GROUP BY type",
+        rolled()
+    ))
+    .bind::<SqlUuid, _>(dirty.workspace_id)
+    .bind::<Timestamptz, _>(dirty.hour)
+    .load(conn)?;
+    let packed: Vec<_> = rows.iter().map(StepRow::pack).collect();
+    let count = |row: &StepRow| i64::try_from(row.people.len()).unwrap_or(i64::MAX);
+    let bytes = |of: fn(&Packed) -> &[u8]| packed.iter().map(of).collect::<Vec<&[u8]>>();
+    let dictionaries: Vec<_> = packed.iter().map(|row| json!(row.dictionary)).collect();
+    sql_query(format!(
+        "INSERT INTO rollup_steps (workspace_id, hour, type, events, first_at, last_at, people,
+             moments, names, dictionary)
+         SELECT $1, $2, k, n, f, l, p, m, i, {}
+         FROM unnest($3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::bytea[],
+             $8::bytea[], $9::bytea[], $10::jsonb[]) AS t (k, n, f, l, p, m, i, value)",
+        super::rollups::VALUE
+    ))
+    .bind::<SqlUuid, _>(dirty.workspace_id)
+    .bind::<Timestamptz, _>(dirty.hour)
+    .bind::<Array<Text>, _>(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(rows.iter().map(count).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(packed.iter().map(|row| row.first).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(packed.iter().map(|row| row.last).collect::<Vec<_>>())
+    .bind::<Array<Binary>, _>(bytes(|row| &row.people))
+    .bind::<Array<Binary>, _>(bytes(|row| &row.moments))
+    .bind::<Array<Binary>, _>(bytes(|row| &row.names))
+    .bind::<Array<Jsonb>, _>(dictionaries)
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Forgets who did what on a day whose events are gone.
+pub fn forget(conn: &mut PgConnection, day: DateTime<Utc>) -> QueryResult<usize> {
+    sql_query("DELETE FROM rollup_steps WHERE hour >= $1 AND hour < $1 + interval '1 day'")
+        .bind::<Timestamptz, _>(day)
+        .execute(conn)
+}
