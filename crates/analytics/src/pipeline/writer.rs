@@ -202,7 +202,14 @@ impl Writer {
 
 /// Whether the same transaction may well succeed the next time.
 fn passes(error: &QueryError) -> bool {
-    const SIGNS: [&str; 3] = ["deadlock detected", "lock timeout", "statement timeout"];
+    const SIGNS: [&str; 5] = [
+        "deadlock detected",
+        "lock timeout",
+        "statement timeout",
+        // Somebody may make room.
+        "No space left on device",
+        "File too large",
+    ];
     match error {
         QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
         // Another attempt of this very batch got through in the meantime.

@@ -6,6 +6,7 @@ mod clients;
 mod export;
 mod faults;
 mod ingest;
+mod kill;
 mod live;
 mod people;
 mod reports;
