@@ -7,7 +7,7 @@ CLARION := $(TARGET)/release/clarion
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test demo bench bench-gateway bench-send chaos migrate lint fmt clean-data screenshots build packages dashboard
+.PHONY: help up test demo bench bench-gateway bench-send bench-ingest bench-reports chaos migrate lint fmt clean-data screenshots build packages dashboard
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,12 @@ bench-gateway: bench ## Only the gateway, against nginx over the same upstream
 
 bench-send: ARGS += --only send,growth
 bench-send: bench ## Only sending: unsigned, signed, the path alone, where the CPU time goes, and growth
+
+bench-ingest: ARGS += --only ingest
+bench-ingest: bench ## Only events: arrays, single ones, clicks, straight and through the gateway
+
+bench-reports: ARGS += --only reports
+bench-reports: bench ## Only reports, over 50 million events (60 GB of disk; fewer: --events 5000000)
 
 chaos: build ## Send 50,000 mails while everything that can break is broken; account for everybody
 	@exec $(CLARION) chaos $(ARGS)

@@ -13,6 +13,7 @@ mod ingest;
 mod limit;
 mod load;
 pub(crate) mod platform;
+mod reports;
 
 mod send;
 mod table;
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// How often everything is measured; the medians count
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
+    /// Events that reports are measured over
+    #[arg(long, default_value_t = 50_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
+    events: u64,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -54,6 +58,8 @@ enum Part {
     Growth,
     Gateway,
     Idle,
+    /// Only when it is named: it fills tens of gigabytes
+    Reports,
 }
 
 /// How much of everything.
@@ -70,6 +76,8 @@ struct Size {
     growth: usize,
     /// How long requests are counted.
     seconds: u32,
+    /// Events that reports are about.
+    reports: usize,
 }
 
 impl Args {
@@ -79,6 +87,7 @@ impl Args {
 
     fn size(&self) -> Size {
         let rounds = self.rounds;
+        let reports = usize::try_from(self.events).unwrap_or(usize::MAX);
         match self.quick {
             true => Size {
                 rounds,
@@ -87,6 +96,7 @@ impl Args {
                 messages: 5_000,
                 growth: 50_000,
                 seconds: 2,
+                reports,
             },
             false => Size {
                 rounds,
@@ -95,6 +105,7 @@ impl Args {
                 messages: 100_000,
                 growth: 1_000_000,
                 seconds: 5,
+                reports,
             },
         }
     }
@@ -132,6 +143,10 @@ async fn measure(args: &Args) -> Vec<Row> {
     if args.wants(Part::Idle) {
         say("idle");
         rows.extend(told("idle", idle::measure(size).await));
+    }
+    if args.only.contains(&Part::Reports) {
+        say("reports");
+        rows.extend(told("reports", reports::measure(size).await));
     }
     rows
 }
@@ -210,6 +225,7 @@ mod tests {
             only,
             quick: true,
             rounds: 1,
+            events: 10_000,
             json: false,
             gateway_alone: false,
         };
