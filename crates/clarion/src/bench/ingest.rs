@@ -2,8 +2,10 @@
 //! on 16 connections, against `COPY` of the same rows in committed pieces of 1,000 into a twin of
 //! `analytics.events`, partitioned like it, on as many connections as the service has writers.
 //!
-//! Straight to the service, and through the gateway. A third row gives every event an id, which
-//! is then looked up and kept for a week so that it counts once; the limit does nothing like it.
+//! Straight to the service, and through the gateway; and the same with one event a request on 64
+//! connections, with the time that 99 of 100 answers did not exceed. A third row gives every event
+//! an id, which is then looked up and kept for a week so that it counts once; the limit does
+//! nothing like it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,17 +19,25 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::limit::Twin;
-use super::load::Load;
+use super::load::{Done, Load};
 use super::platform::Site;
 use super::table::{Aim, Rounds, Row};
 use super::{Size, say};
 
-const AIM: f64 = 0.4;
+const STRAIGHT_AIM: f64 = 0.6;
+const GATEWAY_AIM: f64 = 0.45;
+const SINGLE_AIM: f64 = 0.25;
+const SINGLE_GATEWAY_AIM: f64 = 0.15;
+const SINGLE_P99_AIM_MS: f64 = 10.0;
 /// Events of a request.
 const ARRAY: usize = 100;
 /// Rows of a committed `COPY`.
 const PIECE: usize = 1_000;
 const CONNECTIONS: usize = 16;
+/// On which single events are sent, each after the answer to the one before.
+const SINGLE_CONNECTIONS: usize = 64;
+/// Of so many events of a round, one is sent by itself.
+const SINGLE_SHARE: usize = 2;
 /// Connections that `COPY`, and the writers of `analytics` unless it is told otherwise.
 const WRITERS: usize = 2;
 const PATH: &str = "/api/v1/analytics";
@@ -40,32 +50,82 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
         .trim_start_matches("http://")
         .parse()
         .context("the gateway's address")?;
-    let [mut straight, mut gateway, mut with_ids] = std::array::from_fn(|_| Rounds::default());
+    let mut rounds: [Rounds; 7] = Default::default();
     for _ in 0..size.rounds {
         // Signed in anew: a token does not outlast many rounds.
         let token = token(site).await?;
         let run = async |address: SocketAddr, ids: bool| {
             twin.calm().await?;
-            ingest(address, &token, size.events, ids).await
+            let done = ingest(address, &token, ARRAY, size.events, ids).await?;
+            anyhow::Ok(done.per_second() * ARRAY as f64)
+        };
+        let single = async |address: SocketAddr| {
+            twin.calm().await?;
+            ingest(address, &token, 1, size.events / SINGLE_SHARE, false).await
         };
         let began = Utc::now();
         let (ours, ended) = (run(site.analytics, false).await?, Utc::now());
         let limit = size.events as f64 / copy(&twin, began, ended).await?.as_secs_f64();
         let passed = run(door, false).await?;
         let known = run(site.analytics, true).await?;
+        let (one, one_passed) = (single(site.analytics).await?, single(door).await?);
         say(&format!(
-            "ingest: {ours:.0} events/s, gateway {passed:.0}, ids {known:.0}, COPY {limit:.0}"
+            "ingest: {ours:.0} events/s, gateway {passed:.0}, ids {known:.0}, single {:.0} (p99 {:.1} ms), \
+             gateway {:.0} (p99 {:.1} ms), COPY {limit:.0}",
+            one.per_second(),
+            one.millis(99),
+            one_passed.per_second(),
+            one_passed.millis(99),
         ));
-        straight.add(ours, limit);
-        gateway.add(passed, limit);
-        with_ids.add(known, limit);
+        let figures = [
+            ours,
+            passed,
+            known,
+            one.per_second(),
+            one_passed.per_second(),
+        ];
+        for (rounds, figure) in rounds.iter_mut().zip(figures) {
+            rounds.add(figure, limit);
+        }
+        rounds[5].add_alone(one.millis(99));
+        rounds[6].add_alone(one_passed.millis(99));
     }
     let row = |name, aim, rounds| Row::new(name, "events/s", aim, rounds);
+    let time = |name, aim, rounds| Row::new(name, "ms", aim, rounds);
     let copy = format!("COPY of the same rows, {PIECE} a commit, {WRITERS} connections");
+    let at = format!("{SINGLE_CONNECTIONS} connections");
+    let [
+        straight,
+        gateway,
+        with_ids,
+        single,
+        single_gateway,
+        p99,
+        p99_gateway,
+    ] = rounds;
     Ok(vec![
-        row("ingest", Aim::Ratio(AIM), straight).noting(&copy),
-        row("ingest through the gateway", Aim::Ratio(AIM), gateway).noting(&copy),
-        row("ingest of events with ids", Aim::None, with_ids).noting(copy),
+        row("ingest", Aim::Ratio(STRAIGHT_AIM), straight).noting(&copy),
+        row(
+            "ingest through the gateway",
+            Aim::Ratio(GATEWAY_AIM),
+            gateway,
+        )
+        .noting(&copy),
+        row("ingest of events with ids", Aim::None, with_ids).noting(&copy),
+        row("single events", Aim::Ratio(SINGLE_AIM), single).noting(&copy),
+        time("single events, p99", Aim::AtMost(SINGLE_P99_AIM_MS), p99).noting(&at),
+        row(
+            "single events through the gateway",
+            Aim::Ratio(SINGLE_GATEWAY_AIM),
+            single_gateway,
+        )
+        .noting(copy),
+        time(
+            "single events through the gateway, p99",
+            Aim::None,
+            p99_gateway,
+        )
+        .noting(at),
     ])
 }
 
@@ -77,29 +137,41 @@ async fn token(site: &Site) -> anyhow::Result<String> {
     Ok(header.to_str()?.to_owned())
 }
 
-/// Sends `events` and answers how many a second were taken.
-async fn ingest(address: SocketAddr, token: &str, events: usize, ids: bool) -> anyhow::Result<f64> {
-    let count = events / ARRAY;
+/// Sends `events`, so many in a request.
+async fn ingest(
+    address: SocketAddr,
+    token: &str,
+    array: usize,
+    events: usize,
+    ids: bool,
+) -> anyhow::Result<Done> {
+    let count = events / array;
     // Without ids, the same events may come again and again.
     let different = if ids { count } else { count.min(64) };
     let requests: Arc<[Vec<u8>]> = (0..different)
-        .map(|number| request(token, number, ids))
+        .map(|number| request(token, number, array, ids))
         .collect();
+    let connections = match array {
+        1 => SINGLE_CONNECTIONS,
+        _ => CONNECTIONS,
+    };
     let load = Load {
         address,
         requests,
-        connections: CONNECTIONS,
+        connections,
         status: 202,
     };
-    let done = load.run(count).await?;
-    Ok(done.per_second() * ARRAY as f64)
+    load.run(count).await
 }
 
-fn request(token: &str, number: usize, ids: bool) -> Vec<u8> {
-    let events: Vec<Value> = (0..ARRAY)
-        .map(|at| event(number * ARRAY + at, ids))
+fn request(token: &str, number: usize, array: usize, ids: bool) -> Vec<u8> {
+    let mut events: Vec<Value> = (0..array)
+        .map(|at| event(number * array + at, ids))
         .collect();
-    let body = json!({ "events": events }).to_string();
+    let body = match array {
+        1 => events.remove(0).to_string(),
+        _ => json!({ "events": events }).to_string(),
+    };
     let head = format!(
         "POST {PATH} HTTP/1.1\r\nhost: bench\r\nauthorization: {token}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -139,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_request_is_whole() {
-        let request = String::from_utf8(request("Bearer x", 7, true)).unwrap();
+        let request = String::from_utf8(request("Bearer x", 7, ARRAY, true)).unwrap();
         let (head, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}", body.len())));
         let body: Value = serde_json::from_str(body).unwrap();

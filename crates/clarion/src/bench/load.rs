@@ -24,15 +24,24 @@ pub(super) struct Load {
 }
 
 /// What a load did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Done {
     pub(super) requests: usize,
     pub(super) took: Duration,
+    /// From each request to its answer, the shortest first.
+    times: Vec<Duration>,
 }
 
 impl Done {
     pub(super) fn per_second(&self) -> f64 {
         self.requests as f64 / self.took.as_secs_f64()
+    }
+
+    /// The shortest time, in milliseconds, that so many of a hundred answers did not exceed.
+    pub(super) fn millis(&self, of_hundred: usize) -> f64 {
+        let rank = (self.times.len() * of_hundred).div_ceil(100);
+        let time = self.times.get(rank.saturating_sub(1));
+        time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
     }
 }
 
@@ -48,29 +57,33 @@ impl Load {
         for connection in connections {
             running.spawn(self.clone().drive(connection, Arc::clone(&sent), count));
         }
-        let mut requests = 0;
+        let mut times = Vec::with_capacity(count);
         while let Some(done) = running.join_next().await {
-            requests += done??;
+            times.append(&mut done??);
         }
+        let took = began.elapsed();
+        times.sort_unstable();
         Ok(Done {
-            requests,
-            took: began.elapsed(),
+            requests: times.len(),
+            took,
+            times,
         })
     }
 
-    /// Sends on one connection until the load is over; answers how many requests were answered.
+    /// Sends on one connection until the load is over; answers how long each answer took.
     async fn drive(
         self,
         mut connection: Connection,
         sent: Arc<AtomicUsize>,
         count: usize,
-    ) -> anyhow::Result<usize> {
-        let mut answered = 0;
+    ) -> anyhow::Result<Vec<Duration>> {
+        let mut answered = Vec::new();
         loop {
             let next = sent.fetch_add(1, Ordering::Relaxed);
             if next >= count {
                 return Ok(answered);
             }
+            let began = Instant::now();
             let status = connection
                 .ask(&self.requests[next % self.requests.len()])
                 .await?;
@@ -79,7 +92,7 @@ impl Load {
                 "an answer is {status}, not {}",
                 self.status
             );
-            answered += 1;
+            answered.push(began.elapsed());
         }
     }
 }
@@ -209,6 +222,7 @@ mod tests {
         let done = load(address).run(10).await.unwrap();
         assert_eq!(done.requests, 10);
         assert!(done.per_second() > 0.0);
+        assert!(done.millis(50) > 0.0 && done.millis(50) <= done.millis(99));
     }
 
     #[tokio::test]
