@@ -7,7 +7,7 @@ CLARION := $(TARGET)/release/clarion
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test demo bench bench-gateway bench-send bench-ingest bench-reports chaos migrate lint fmt clean-data screenshots build packages dashboard
+.PHONY: help up test demo bench bench-gateway bench-send bench-ingest bench-reports chaos fuzz migrate lint fmt clean-data screenshots build packages dashboard
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,10 @@ bench-reports: bench ## Only reports, over 50 million events (60 GB of disk; few
 
 chaos: build ## Send 50,000 mails while everything that can break is broken; account for everybody
 	@exec $(CLARION) chaos $(ARGS)
+
+fuzz: build ## For five minutes, send what the API's document allows and what it does not
+	@deploy/setup/packages.sh test
+	@deploy/setup/fuzz.sh $(CLARION) $(ARGS)
 
 screenshots: ## Take the README's pictures, of a `make up` that runs in another terminal
 	node crates/dashboard/app/tests/browser/screenshots.mjs http://127.0.0.1:8080 crates/dashboard/pictures

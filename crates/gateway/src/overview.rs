@@ -12,9 +12,9 @@ use crate::credentials::{self, Says};
 use crate::error::Error;
 use crate::fetch;
 use crate::gate::Gate;
-use crate::headers;
 use crate::request::Request;
 use crate::table::Auth;
+use crate::{headers, openapi};
 
 /// The parts, by name, and where each is found.
 const PARTS: [(&str, &str); 4] = [
@@ -99,11 +99,7 @@ fn refusal(status: u16, body: &[u8]) -> (String, String) {
 
 /// How the merged document describes it.
 pub(crate) fn described() -> Value {
-    let problem = |description: &str| {
-        json!({ "description": description, "content": { "application/problem+json": {
-            "schema": { "$ref": "#/components/schemas/Problem" } } } })
-    };
-    json!({ "get": {
+    let mut operation = json!({
         "operationId": "gateway_overview",
         "tags": ["gateway"],
         "summary": "What the dashboard begins with, in one answer",
@@ -123,8 +119,8 @@ pub(crate) fn described() -> Value {
                             "detail": { "type": "string" },
                         } } },
                 } } } } },
-            "401": problem("No valid credential."),
-            "503": problem("Credentials cannot be checked at the moment."),
         },
-    } })
+    });
+    openapi::complete(&mut operation);
+    json!({ "get": operation })
 }

@@ -4,6 +4,7 @@ mod campaign;
 mod chaos;
 mod crashes;
 mod dashboard;
+mod documents;
 mod outages;
 mod platform;
 mod spam;

@@ -132,6 +132,7 @@ fn every_target_of_make_is_explained() {
         "demo",
         "bench",
         "bench-gateway",
+        "fuzz",
         "migrate",
         "lint",
         "fmt",

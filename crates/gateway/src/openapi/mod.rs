@@ -1,5 +1,9 @@
 //! One OpenAPI document out of those of the services.
 
+mod answers;
+
+pub(crate) use answers::complete;
+
 use std::rc::Rc;
 
 use actix_web::HttpResponse;
@@ -67,6 +71,7 @@ pub fn merge(server: &str, documents: Vec<(&str, Value)>) -> Result<Value, Clash
         "paths": merged.paths,
         "components": {
             "schemas": merged.schemas,
+            "responses": answers::components(),
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
                 "api_key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
@@ -96,10 +101,18 @@ impl Merged {
         let paths = take(document.pointer_mut("/paths"));
         let schemas = take(document.pointer_mut("/components/schemas"));
         let about = document.pointer("/info/description").cloned();
-        self.tags
-            .push(json!({ "name": service, "description": about.unwrap_or(json!("")) }));
-        for (path, item) in paths {
+        self.tags.push(
+            match about.filter(|about| about.as_str().is_some_and(|about| !about.is_empty())) {
+                Some(about) => json!({ "name": service, "description": about }),
+                None => json!({ "name": service }),
+            },
+        );
+        for (path, mut item) in paths {
             self.add_operations(service, &path, &item)?;
+            let operations = item.as_object_mut().into_iter().flat_map(Map::values_mut);
+            operations
+                .filter(|operation| operation.get("responses").is_some())
+                .for_each(answers::complete);
             if self.paths.insert(path.clone(), item).is_some() {
                 return Err(Clash(format!("path {path}, again in {service}")));
             }

@@ -1,0 +1,71 @@
+#!/bin/sh
+# Sends what the API's document allows, and what it does not, to a platform of its own: nothing may
+# be answered by a server error, or by a status that the document does not name.
+#
+#   fuzz.sh CLARION [SECONDS]      the program to start, and how long to go on (300)
+#
+# Left out is what ends the sign-in that it works with, and the live stream, which never ends.
+set -eu
+clarion=${1:?which program}
+seconds=${2:-300}
+tool=schemathesis==4.32.5
+tools=${CARGO_TARGET_DIR:-target}/fuzz
+left_out='(/logout|/sessions?|/password|/live$)'
+
+say() { printf 'fuzz: %s\n' "$*" >&2; }
+
+if [ "$(cat "$tools/installed" 2>/dev/null)" != "$tool" ]; then
+    say "installing $tool"
+    python3 -m venv --clear "$tools"
+    "$tools/bin/python" -m pip install --quiet "$tool"
+    echo "$tool" >"$tools/installed"
+fi
+
+folder=$(mktemp -d)
+# The private Postgres may be another user's, who must be able to enter.
+chmod 755 "$folder"
+password="a password for the fuzzer"
+env -u DATABASE_URL -u REDIS_URL -u SMTP_URL CLARION_DATA_DIR="$folder/data" \
+    CLARION_HTTP_ADDR=127.0.0.1:0 CLARION_LOG=warn \
+    CLARION_OWNER_EMAIL=owner@example.com CLARION_OWNER_PASSWORD="$password" \
+    "$clarion" up >"$folder/ready" 2>"$folder/log" &
+platform=$!
+finish() {
+    kill "$platform" 2>/dev/null || true
+    wait "$platform" 2>/dev/null || true
+    rm -rf "$folder"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+while ! grep -q '^ready ' "$folder/ready"; do
+    kill -0 "$platform" 2>/dev/null || { cat "$folder/log" >&2; exit 1; }
+    sleep 0.2
+done
+url=$(sed -n 's/^ready //p' "$folder/ready")
+
+token() {
+    "$tools/bin/python" - "$url" "$password" <<'PYTHON'
+import json, sys, urllib.request
+url, password = sys.argv[1:]
+body = json.dumps({"email": "owner@example.com", "password": password}).encode()
+request = urllib.request.Request(url + "/api/v1/login", body, {"content-type": "application/json"})
+print(json.load(urllib.request.urlopen(request))["access_token"])
+PYTHON
+}
+
+# Sign-ins are short; each slice begins with a new one.
+failed=0
+until [ "$seconds" -le 0 ]; do
+    slice=$((seconds < 100 ? seconds : 100))
+    seconds=$((seconds - slice))
+    say "$slice seconds"
+    (cd "$folder" && "$OLDPWD/$tools/bin/st" run "$url/api/v1/openapi.json" \
+        --header "Authorization: Bearer $(cd "$OLDPWD" && token)" \
+        --checks not_a_server_error,status_code_conformance \
+        --generation-with-security-parameters false \
+        --exclude-path-regex "$left_out" --continue-on-failure --no-color \
+        --phases coverage,fuzzing,stateful --max-time "$slice") || failed=1
+done
+if grep -E ' ERROR |panicked' "$folder/log" >&2; then failed=1; fi
+exit "$failed"
