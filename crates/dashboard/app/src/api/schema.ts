@@ -30,6 +30,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /** Ingest */
         post: operations["analytics_ingest"];
         delete?: never;
         options?: never;
@@ -44,6 +45,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Attribution */
         get: operations["analytics_attribution"];
         put?: never;
         post?: never;
@@ -60,6 +62,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Channels */
         get: operations["analytics_channels"];
         put?: never;
         post?: never;
@@ -76,6 +79,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Devices */
         get: operations["analytics_devices"];
         put?: never;
         post?: never;
@@ -92,6 +96,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Export */
         get: operations["analytics_export"];
         put?: never;
         post?: never;
@@ -108,6 +113,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Funnel */
         get: operations["analytics_funnel"];
         put?: never;
         post?: never;
@@ -124,6 +130,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Goals */
         get: operations["analytics_goals"];
         put?: never;
         post?: never;
@@ -140,6 +147,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Links */
         get: operations["analytics_links"];
         put?: never;
         post?: never;
@@ -156,6 +164,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Overview */
         get: operations["analytics_overview"];
         put?: never;
         post?: never;
@@ -172,6 +181,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Retention */
         get: operations["analytics_retention"];
         put?: never;
         post?: never;
@@ -188,6 +198,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Sessions */
         get: operations["analytics_sessions"];
         put?: never;
         post?: never;
@@ -204,8 +215,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Shares list */
         get: operations["analytics_shares_list"];
         put?: never;
+        /** Shares create */
         post: operations["analytics_shares_create"];
         delete?: never;
         options?: never;
@@ -223,6 +236,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
+        /** Shares delete */
         delete: operations["analytics_shares_delete"];
         options?: never;
         head?: never;
@@ -236,6 +250,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Timeseries */
         get: operations["analytics_timeseries"];
         put?: never;
         post?: never;
@@ -917,6 +932,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Live */
         get: operations["analytics_live"];
         put?: never;
         post?: never;
@@ -1010,6 +1026,26 @@ export interface paths {
         put?: never;
         /** `POST /api/v1/messages/retry` */
         post: operations["notifications_messages_retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the dashboard begins with, in one answer
+         * @description Each part is what its own address answers; one that is away or not allowed is named in `missing`.
+         */
+        get: operations["gateway_overview"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1613,8 +1649,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Write keys list */
         get: operations["analytics_write_keys_list"];
         put?: never;
+        /** Write keys create */
         post: operations["analytics_write_keys_create"];
         delete?: never;
         options?: never;
@@ -1629,12 +1667,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Write keys get */
         get: operations["analytics_write_keys_get"];
         put?: never;
         post?: never;
+        /** Write keys revoke */
         delete: operations["analytics_write_keys_revoke"];
         options?: never;
         head?: never;
+        /** Write keys change */
         patch: operations["analytics_write_keys_change"];
         trace?: never;
     };
@@ -1645,6 +1686,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Click */
         get: operations["analytics_click"];
         put?: never;
         post?: never;
@@ -1682,6 +1724,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Open */
         get: operations["analytics_open"];
         put?: never;
         post?: never;
@@ -1698,6 +1741,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Shared */
         get: operations["analytics_shared"];
         put?: never;
         post?: never;
@@ -1714,6 +1758,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Shared report */
         get: operations["analytics_shared_report"];
         put?: never;
         post?: never;
@@ -1730,6 +1775,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Snippet */
         get: operations["analytics_snippet"];
         put?: never;
         post?: never;
@@ -1748,7 +1794,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description That two ids are one person. Also `/v1/a`. */
+        /**
+         * That two ids are one person
+         * @description That two ids are one person. Also `/v1/a`.
+         */
         post: operations["analytics_segment_alias"];
         delete?: never;
         options?: never;
@@ -1765,7 +1814,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Messages of any kind. Also `/v1/b`. */
+        /**
+         * Messages of any kind
+         * @description Messages of any kind. Also `/v1/b`.
+         */
         post: operations["analytics_segment_batch"];
         delete?: never;
         options?: never;
@@ -1782,7 +1834,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description What somebody belongs to. Also `/v1/g`. */
+        /**
+         * What somebody belongs to
+         * @description What somebody belongs to. Also `/v1/g`.
+         */
         post: operations["analytics_segment_group"];
         delete?: never;
         options?: never;
@@ -1799,7 +1854,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Who somebody is. Also `/v1/i`. */
+        /**
+         * Who somebody is
+         * @description Who somebody is. Also `/v1/i`.
+         */
         post: operations["analytics_segment_identify"];
         delete?: never;
         options?: never;
@@ -1816,7 +1874,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Messages of the past. */
+        /**
+         * Messages of the past
+         * @description Messages of the past.
+         */
         post: operations["analytics_segment_import"];
         delete?: never;
         options?: never;
@@ -1833,7 +1894,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description A page that somebody saw. Also `/v1/p`. */
+        /**
+         * A page that somebody saw
+         * @description A page that somebody saw. Also `/v1/p`.
+         */
         post: operations["analytics_segment_page"];
         delete?: never;
         options?: never;
@@ -1848,7 +1912,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description What a library of a browser or a phone asks for before it sends. */
+        /**
+         * What a library of a browser or a phone asks for before it sends
+         * @description What a library of a browser or a phone asks for before it sends.
+         */
         get: operations["analytics_segment_settings"];
         put?: never;
         post?: never;
@@ -1867,7 +1934,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description A screen of an app that somebody saw. Also `/v1/s`. */
+        /**
+         * A screen of an app that somebody saw
+         * @description A screen of an app that somebody saw. Also `/v1/s`.
+         */
         post: operations["analytics_segment_screen"];
         delete?: never;
         options?: never;
@@ -1884,7 +1954,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Something that somebody did. Also `/v1/t`. */
+        /**
+         * Something that somebody did
+         * @description Something that somebody did. Also `/v1/t`.
+         */
         post: operations["analytics_segment_track"];
         delete?: never;
         options?: never;
@@ -1901,6 +1974,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /** Visit */
         post: operations["analytics_visit"];
         delete?: never;
         options?: never;
@@ -4165,7 +4239,116 @@ export interface components {
          */
         WriteKeyId: string;
     };
-    responses: never;
+    responses: {
+        /** @description The service broke the connection off. */
+        BadGateway: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The caller may not do this, or it comes from another site. */
+        Forbidden: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The head is longer than 32 KiB or has more than 100 lines. */
+        HeadTooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A field cannot be used; all of them are named in `errors`. */
+        InvalidInput: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The service did not answer in time. */
+        Late: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request cannot be read, or has more than one credential. */
+        Malformed: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is larger than this address takes. */
+        TooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many requests; `Retry-After` says when the next one is allowed. */
+        TooMany: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body stands still. */
+        TooSlow: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is no valid credential. */
+        Unauthenticated: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The service is away or there is too much to do; `Retry-After` says when to try again. */
+        Unavailable: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The address is longer than 8 KiB. */
+        UriTooLong: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;
@@ -4191,6 +4374,15 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Jwks"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_ingest: {
@@ -4224,6 +4416,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description The only event, or the whole request, cannot be taken */
             422: {
                 headers: {
@@ -4242,6 +4439,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The database is away */
             503: {
                 headers: {
@@ -4251,6 +4450,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     analytics_attribution: {
@@ -4304,6 +4504,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Attribution"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4313,6 +4517,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_channels: {
@@ -4346,6 +4555,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Channels"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4355,6 +4568,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_devices: {
@@ -4388,6 +4606,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Devices"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4397,6 +4619,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_export: {
@@ -4427,6 +4654,10 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4436,6 +4667,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_funnel: {
@@ -4489,6 +4725,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Funnel"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4498,6 +4738,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_goals: {
@@ -4551,6 +4796,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Goals"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4560,6 +4809,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_links: {
@@ -4593,6 +4847,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Links"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4602,6 +4860,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_overview: {
@@ -4635,6 +4898,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Overview"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4644,6 +4911,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_retention: {
@@ -4697,6 +4969,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Retention"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4706,6 +4982,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_sessions: {
@@ -4759,6 +5040,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Sessions"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4768,6 +5053,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_shares_list: {
@@ -4793,6 +5083,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_analytics.Share"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_shares_create: {
@@ -4817,6 +5117,12 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.NewShare"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -4826,6 +5132,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_shares_delete: {
@@ -4847,6 +5158,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No share of this workspace */
             404: {
                 headers: {
@@ -4856,6 +5170,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_timeseries: {
@@ -4889,6 +5209,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Timeseries"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -4898,6 +5222,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_api_keys_list: {
@@ -4923,6 +5252,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_identity.ApiKey"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_api_keys_create: {
@@ -4947,6 +5286,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.NewApiKey"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Not allowed, or a scope that the caller does not have */
             403: {
                 headers: {
@@ -4956,6 +5297,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -4965,6 +5309,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_api_keys_delete: {
@@ -4986,6 +5335,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No key of this workspace */
             404: {
                 headers: {
@@ -4995,6 +5347,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_list: {
@@ -5020,6 +5378,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_campaigns.CampaignView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_create: {
@@ -5044,6 +5412,12 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.CampaignView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields that cannot be used */
             422: {
                 headers: {
@@ -5053,6 +5427,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_get: {
@@ -5076,6 +5455,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.CampaignView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5085,6 +5467,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_delete: {
@@ -5106,6 +5494,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5124,6 +5515,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_update: {
@@ -5151,6 +5548,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.CampaignView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5160,6 +5560,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description It is not a draft any more */
             409: {
                 headers: {
@@ -5178,6 +5579,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields that cannot be used */
             422: {
                 headers: {
@@ -5187,6 +5590,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_cancel: {
@@ -5210,6 +5618,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.CampaignView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5228,6 +5639,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_duplicate: {
@@ -5251,6 +5668,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.CampaignView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5260,6 +5680,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_pause: {
@@ -5283,6 +5709,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.CampaignView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5301,6 +5730,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_preflight: {
@@ -5324,6 +5759,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.Preflight"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5333,6 +5771,10 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description A part that has to be asked does not answer */
             503: {
                 headers: {
@@ -5342,6 +5784,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     campaigns_report: {
@@ -5365,6 +5808,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.Report"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5374,6 +5820,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_resume: {
@@ -5397,6 +5849,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.CampaignView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5415,6 +5870,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_settlement: {
@@ -5438,6 +5899,9 @@ export interface operations {
                     "application/json": components["schemas"]["Settlement"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5447,6 +5911,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_speed: {
@@ -5470,6 +5940,9 @@ export interface operations {
                     "application/json": components["schemas"]["Speed"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5479,6 +5952,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_start: {
@@ -5506,6 +5985,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.CampaignView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5515,6 +5997,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description Warnings are not accepted, or it was started before */
             409: {
                 headers: {
@@ -5524,6 +6007,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description The pre-flight found errors */
             422: {
                 headers: {
@@ -5533,6 +6018,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_test: {
@@ -5560,6 +6050,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.TestQueued"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -5569,6 +6062,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description No sender or content, or bad addresses */
             422: {
                 headers: {
@@ -5578,6 +6074,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     campaigns_preview: {
@@ -5602,6 +6103,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.Preview"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description A list or segment of the audience does not exist */
             404: {
                 headers: {
@@ -5611,6 +6115,13 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The audience cannot be asked */
             503: {
                 headers: {
@@ -5620,6 +6131,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     notifications_domains_list: {
@@ -5645,6 +6157,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_notifications.Domain"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_domains_create: {
@@ -5669,6 +6191,10 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Domain"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
             /** @description The workspace has it already */
             409: {
                 headers: {
@@ -5678,6 +6204,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields that cannot be used */
             422: {
                 headers: {
@@ -5687,6 +6215,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_domains_show: {
@@ -5710,6 +6243,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Domain"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such domain */
             404: {
                 headers: {
@@ -5719,6 +6255,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_domains_delete: {
@@ -5740,6 +6282,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such domain */
             404: {
                 headers: {
@@ -5749,6 +6294,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_domains_check: {
@@ -5772,6 +6323,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Domain"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such domain */
             404: {
                 headers: {
@@ -5781,6 +6335,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_domains_rotate: {
@@ -5804,6 +6364,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Domain"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such domain */
             404: {
                 headers: {
@@ -5813,6 +6376,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_email_verification: {
@@ -5831,6 +6400,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_email_verify: {
@@ -5853,6 +6431,12 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description `link_invalid`: used, too old, unknown, or of another address */
             422: {
                 headers: {
@@ -5862,6 +6446,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_hooks_list: {
@@ -5887,6 +6476,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_notifications.Hook"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_hooks_create: {
@@ -5911,6 +6510,12 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.CreatedHook"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description The secret is not one of the provider's */
             422: {
                 headers: {
@@ -5920,6 +6525,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_hooks_delete: {
@@ -5941,6 +6551,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such hook */
             404: {
                 headers: {
@@ -5950,6 +6563,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_invitations_list: {
@@ -5975,6 +6594,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_identity.Invitation"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_invitations_create: {
@@ -5999,6 +6628,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Invitation"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Not allowed, or the role is above the caller's own */
             403: {
                 headers: {
@@ -6008,6 +6639,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description They belong to the workspace already */
             409: {
                 headers: {
@@ -6017,6 +6649,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -6026,6 +6660,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_invitations_delete: {
@@ -6047,6 +6686,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description None of this workspace */
             404: {
                 headers: {
@@ -6056,6 +6698,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_invitations_accept: {
@@ -6080,6 +6728,10 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Accepted"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
             /** @description A member already */
             409: {
                 headers: {
@@ -6089,6 +6741,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description `link_invalid`: taken, withdrawn, too old or unknown; `invalid_input`: a new account needs a name and a password */
             422: {
                 headers: {
@@ -6098,6 +6752,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_list: {
@@ -6129,6 +6788,9 @@ export interface operations {
                     "application/json": components["schemas"]["Page_leads.LeadView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such list or segment */
             404: {
                 headers: {
@@ -6138,6 +6800,13 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_create: {
@@ -6162,6 +6831,10 @@ export interface operations {
                     "application/json": components["schemas"]["leads.LeadView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
             /** @description The address is taken */
             409: {
                 headers: {
@@ -6171,6 +6844,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -6180,6 +6855,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_get: {
@@ -6203,6 +6883,9 @@ export interface operations {
                     "application/json": components["schemas"]["leads.LeadView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such lead */
             404: {
                 headers: {
@@ -6212,6 +6895,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_delete: {
@@ -6233,6 +6922,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such lead */
             404: {
                 headers: {
@@ -6242,6 +6934,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_update: {
@@ -6269,6 +6967,9 @@ export interface operations {
                     "application/json": components["schemas"]["leads.LeadView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such lead */
             404: {
                 headers: {
@@ -6278,6 +6979,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The address is taken */
             409: {
                 headers: {
@@ -6296,6 +6998,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -6305,6 +7009,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_timeline: {
@@ -6328,6 +7037,9 @@ export interface operations {
                     "application/json": components["schemas"]["Page_leads.TimelineItem"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such lead */
             404: {
                 headers: {
@@ -6337,6 +7049,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_export: {
@@ -6368,6 +7086,9 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such list or segment */
             404: {
                 headers: {
@@ -6377,6 +7098,13 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_imports_list: {
@@ -6402,6 +7130,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_leads.ImportView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_imports_create: {
@@ -6444,6 +7182,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such list */
             404: {
                 headers: {
@@ -6453,6 +7193,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The file is too large */
             413: {
                 headers: {
@@ -6462,6 +7203,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
             /** @description Neither CSV nor a form */
             415: {
                 headers: {
@@ -6480,6 +7222,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_imports_get: {
@@ -6503,6 +7250,9 @@ export interface operations {
                     "application/json": components["schemas"]["leads.ImportView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such import */
             404: {
                 headers: {
@@ -6512,6 +7262,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_imports_cancel: {
@@ -6533,6 +7289,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such import */
             404: {
                 headers: {
@@ -6551,6 +7310,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_imports_errors: {
@@ -6574,6 +7339,9 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such import */
             404: {
                 headers: {
@@ -6583,6 +7351,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_lists_list: {
@@ -6608,6 +7382,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_leads.ListView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_lists_create: {
@@ -6632,6 +7416,12 @@ export interface operations {
                     "application/json": components["schemas"]["leads.ListView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -6641,6 +7431,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_lists_get: {
@@ -6664,6 +7459,9 @@ export interface operations {
                     "application/json": components["schemas"]["leads.ListView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such list */
             404: {
                 headers: {
@@ -6673,6 +7471,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_lists_delete: {
@@ -6694,6 +7498,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such list */
             404: {
                 headers: {
@@ -6712,6 +7519,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_lists_update: {
@@ -6739,6 +7552,9 @@ export interface operations {
                     "application/json": components["schemas"]["leads.ListView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such list */
             404: {
                 headers: {
@@ -6748,6 +7564,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description Somebody else changed it */
             412: {
                 headers: {
@@ -6757,6 +7574,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -6766,6 +7585,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_members_list: {
@@ -6795,6 +7619,9 @@ export interface operations {
                     "application/json": components["schemas"]["Page_leads.MemberView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such list */
             404: {
                 headers: {
@@ -6804,6 +7631,13 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_members_add: {
@@ -6831,6 +7665,9 @@ export interface operations {
                     "application/json": components["schemas"]["leads.MemberView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such list or lead */
             404: {
                 headers: {
@@ -6840,6 +7677,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -6849,6 +7689,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_members_remove: {
@@ -6872,6 +7717,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such list or member */
             404: {
                 headers: {
@@ -6881,6 +7729,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_members_update: {
@@ -6910,6 +7764,9 @@ export interface operations {
                     "application/json": components["schemas"]["leads.MemberView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such list or member */
             404: {
                 headers: {
@@ -6919,6 +7776,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_live: {
@@ -6947,6 +7813,10 @@ export interface operations {
                     "text/event-stream": components["schemas"]["analytics.LiveEvent"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The place in the stream is none */
             422: {
                 headers: {
@@ -6956,6 +7826,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Too many watch already, or the database is away */
             503: {
                 headers: {
@@ -6965,6 +7838,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     identity_login: {
@@ -6989,6 +7863,7 @@ export interface operations {
                     "application/json": components["schemas"]["identity.SignedIn"];
                 };
             };
+            400: components["responses"]["Malformed"];
             /** @description `wrong_credentials`: the email or the password is not right; `code_needed` or `code_wrong`: of the second factor */
             401: {
                 headers: {
@@ -6998,6 +7873,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            403: components["responses"]["Forbidden"];
             /** @description They do not belong to this workspace */
             404: {
                 headers: {
@@ -7007,6 +7883,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -7025,6 +7904,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Nobody can sign in at the moment */
             503: {
                 headers: {
@@ -7034,6 +7915,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     identity_logout: {
@@ -7057,6 +7939,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
             /** @description Neither a refresh token nor an access token */
             401: {
                 headers: {
@@ -7066,6 +7949,16 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_messages_list: {
@@ -7094,6 +7987,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_notifications.Message"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_messages_create: {
@@ -7123,6 +8026,10 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.MessageRef"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
             /** @description The files are too large or too many: `attachment_too_large`, `attachments_too_large`, `too_many_attachments` */
             413: {
                 headers: {
@@ -7132,6 +8039,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
             /** @description The message cannot be sent like this: `invalid_input`, `template_not_found`, `missing_variable` */
             422: {
                 headers: {
@@ -7141,6 +8049,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The template is not known here yet and campaigns does not answer */
             503: {
                 headers: {
@@ -7150,6 +8061,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     notifications_messages_show: {
@@ -7173,6 +8085,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.MessageDetail"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such message */
             404: {
                 headers: {
@@ -7182,6 +8097,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_messages_retry: {
@@ -7206,6 +8127,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.RetryCount"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such campaign */
             404: {
                 headers: {
@@ -7215,6 +8139,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The campaign was cancelled */
             409: {
                 headers: {
@@ -7224,6 +8149,51 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    gateway_overview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The parts that answered. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        missing: {
+                            code: string;
+                            detail: string;
+                            part: string;
+                        }[];
+                        /** @description By name: campaigns, analytics, messages, lists. */
+                        parts: Record<string, never>;
+                    };
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_password_forgot: {
@@ -7246,6 +8216,12 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description That is no address */
             422: {
                 headers: {
@@ -7255,6 +8231,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_password_reset: {
@@ -7277,6 +8258,12 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description `link_invalid`: used, too old or unknown; `invalid_input`: the password is refused */
             422: {
                 headers: {
@@ -7286,6 +8273,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_register: {
@@ -7310,6 +8302,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.SignedIn"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Registration is closed, or the workspace does not take any */
             403: {
                 headers: {
@@ -7319,6 +8313,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The email address is taken */
             409: {
                 headers: {
@@ -7328,6 +8323,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -7337,6 +8334,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Nobody can sign in at the moment */
             503: {
                 headers: {
@@ -7346,6 +8346,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     identity_roles_list: {
@@ -7371,6 +8372,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_identity.CustomRole"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_roles_create: {
@@ -7395,6 +8406,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.CustomRole"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Not allowed, or a scope that the caller does not have */
             403: {
                 headers: {
@@ -7404,6 +8417,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The name is taken */
             409: {
                 headers: {
@@ -7413,6 +8427,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -7422,6 +8438,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_roles_get: {
@@ -7445,6 +8466,9 @@ export interface operations {
                     "application/json": components["schemas"]["identity.CustomRole"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No role of this workspace */
             404: {
                 headers: {
@@ -7454,6 +8478,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_roles_update: {
@@ -7481,6 +8511,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.CustomRole"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Not allowed, or a scope that the caller does not have */
             403: {
                 headers: {
@@ -7499,6 +8531,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The name is taken */
             409: {
                 headers: {
@@ -7517,6 +8550,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -7526,6 +8561,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_roles_delete: {
@@ -7547,6 +8587,8 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Not allowed, or it reaches further than the caller */
             403: {
                 headers: {
@@ -7574,6 +8616,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_second_factor_get: {
@@ -7594,6 +8642,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.SecondFactor"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Keys have none */
             403: {
                 headers: {
@@ -7603,6 +8653,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_second_factor_begin: {
@@ -7627,6 +8683,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Enrolment"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Keys have none */
             403: {
                 headers: {
@@ -7636,6 +8694,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description There is one already */
             409: {
                 headers: {
@@ -7645,6 +8704,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description The password is not right */
             422: {
                 headers: {
@@ -7663,6 +8724,10 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_second_factor_remove: {
@@ -7685,6 +8750,8 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Keys have none */
             403: {
                 headers: {
@@ -7694,6 +8761,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description There is none */
             409: {
                 headers: {
@@ -7703,6 +8771,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description The password is not right */
             422: {
                 headers: {
@@ -7721,6 +8791,10 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_second_factor_confirm: {
@@ -7745,6 +8819,7 @@ export interface operations {
                     "application/json": components["schemas"]["identity.RecoveryCodes"];
                 };
             };
+            400: components["responses"]["Malformed"];
             /** @description The code is not right */
             401: {
                 headers: {
@@ -7763,6 +8838,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description Nothing was begun, or it counts already */
             409: {
                 headers: {
@@ -7772,6 +8848,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
             /** @description Too many wrong ones a moment ago */
             429: {
                 headers: {
@@ -7781,6 +8860,10 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_segments_list: {
@@ -7806,6 +8889,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_leads.SegmentView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_segments_create: {
@@ -7830,6 +8923,12 @@ export interface operations {
                     "application/json": components["schemas"]["leads.SegmentView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description The name or parts of the rule were refused */
             422: {
                 headers: {
@@ -7839,6 +8938,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_segments_get: {
@@ -7862,6 +8966,9 @@ export interface operations {
                     "application/json": components["schemas"]["leads.SegmentView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such segment */
             404: {
                 headers: {
@@ -7871,6 +8978,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_segments_delete: {
@@ -7892,6 +9005,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such segment */
             404: {
                 headers: {
@@ -7910,6 +9026,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_segments_update: {
@@ -7937,6 +9059,9 @@ export interface operations {
                     "application/json": components["schemas"]["leads.SegmentView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No such segment */
             404: {
                 headers: {
@@ -7946,6 +9071,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description Somebody else changed it */
             412: {
                 headers: {
@@ -7955,6 +9081,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description The name or parts of the rule were refused */
             422: {
                 headers: {
@@ -7964,6 +9092,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_segments_preview: {
@@ -7988,6 +9121,12 @@ export interface operations {
                     "application/json": components["schemas"]["leads.SegmentPreview"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Parts of the rule were refused */
             422: {
                 headers: {
@@ -7997,6 +9136,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_senders_list: {
@@ -8022,6 +9166,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_notifications.Sender"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_senders_create: {
@@ -8046,6 +9200,10 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Sender"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
             /** @description Another has this name */
             409: {
                 headers: {
@@ -8055,6 +9213,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields that cannot be used */
             422: {
                 headers: {
@@ -8064,6 +9224,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_senders_show: {
@@ -8087,6 +9252,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Sender"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such sender */
             404: {
                 headers: {
@@ -8096,6 +9264,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_senders_delete: {
@@ -8117,6 +9291,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such sender */
             404: {
                 headers: {
@@ -8135,6 +9312,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_senders_update: {
@@ -8162,6 +9345,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Sender"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such sender */
             404: {
                 headers: {
@@ -8171,6 +9357,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description Another has this name, or it is the installation's */
             409: {
                 headers: {
@@ -8189,6 +9376,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields that cannot be used */
             422: {
                 headers: {
@@ -8198,6 +9387,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_senders_test: {
@@ -8221,6 +9415,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.SenderTest"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such sender */
             404: {
                 headers: {
@@ -8230,6 +9427,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_session_get: {
@@ -8250,6 +9453,7 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Session"];
                 };
             };
+            400: components["responses"]["Malformed"];
             /** @description Nobody is */
             401: {
                 headers: {
@@ -8259,6 +9463,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Sessions cannot be read at the moment */
             503: {
                 headers: {
@@ -8268,6 +9477,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     identity_session_switch: {
@@ -8295,6 +9505,7 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Session"];
                 };
             };
+            400: components["responses"]["Malformed"];
             /** @description Nobody is signed in */
             401: {
                 headers: {
@@ -8322,6 +9533,13 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Sessions cannot be kept at the moment */
             503: {
                 headers: {
@@ -8331,6 +9549,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     identity_session_start: {
@@ -8355,6 +9574,7 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Session"];
                 };
             };
+            400: components["responses"]["Malformed"];
             /** @description `wrong_credentials`: the email or the password is not right; `code_needed` or `code_wrong`: of the second factor */
             401: {
                 headers: {
@@ -8364,6 +9584,10 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -8382,6 +9606,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Sessions cannot be kept at the moment */
             503: {
                 headers: {
@@ -8391,6 +9617,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     identity_session_end: {
@@ -8412,6 +9639,8 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description The token is not this session's */
             403: {
                 headers: {
@@ -8421,6 +9650,10 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Sessions cannot be ended at the moment */
             503: {
                 headers: {
@@ -8430,6 +9663,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     identity_sessions_list: {
@@ -8450,6 +9684,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.SignIns"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description A key is not signed in anywhere */
             403: {
                 headers: {
@@ -8459,6 +9695,10 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Sessions cannot be read at the moment */
             503: {
                 headers: {
@@ -8468,6 +9708,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     identity_sessions_end_others: {
@@ -8486,6 +9727,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Sessions cannot be ended at the moment */
             503: {
                 headers: {
@@ -8495,6 +9743,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     identity_sessions_end: {
@@ -8516,6 +9765,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description None of the caller's */
             404: {
                 headers: {
@@ -8525,6 +9777,10 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Sessions cannot be ended at the moment */
             503: {
                 headers: {
@@ -8534,6 +9790,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     leads_suppressions_list: {
@@ -8562,6 +9819,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_leads.SuppressionView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_suppressions_add: {
@@ -8586,6 +9853,12 @@ export interface operations {
                     "application/json": components["schemas"]["leads.SuppressionView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -8595,6 +9868,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_suppressions_get: {
@@ -8618,6 +9896,9 @@ export interface operations {
                     "application/json": components["schemas"]["leads.SuppressionView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description The address is not suppressed */
             404: {
                 headers: {
@@ -8627,6 +9908,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     leads_suppressions_lift: {
@@ -8648,6 +9935,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description The address is not suppressed */
             404: {
                 headers: {
@@ -8657,6 +9947,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     templates_list: {
@@ -8682,6 +9978,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_campaigns.TemplateView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     templates_create: {
@@ -8706,6 +10012,12 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.TemplateView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description It does not compile; line and column say where */
             422: {
                 headers: {
@@ -8715,6 +10027,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     templates_get: {
@@ -8738,6 +10055,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.TemplateView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -8747,6 +10067,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     templates_replace: {
@@ -8774,6 +10100,9 @@ export interface operations {
                     "application/json": components["schemas"]["campaigns.TemplateView"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -8783,6 +10112,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description Somebody else changed it */
             412: {
                 headers: {
@@ -8792,6 +10122,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description It does not compile */
             422: {
                 headers: {
@@ -8801,6 +10133,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     templates_delete: {
@@ -8822,6 +10159,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is none */
             404: {
                 headers: {
@@ -8831,6 +10171,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_refresh: {
@@ -8855,6 +10201,7 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Tokens"];
                 };
             };
+            400: components["responses"]["Malformed"];
             /** @description The refresh token is not valid */
             401: {
                 headers: {
@@ -8864,6 +10211,16 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_users_list: {
@@ -8889,6 +10246,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_identity.User"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_users_add: {
@@ -8913,6 +10280,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.User"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Not allowed, or the role is above the caller's own */
             403: {
                 headers: {
@@ -8922,6 +10291,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The email address is taken */
             409: {
                 headers: {
@@ -8931,6 +10301,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -8940,6 +10312,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_users_get: {
@@ -8963,6 +10340,9 @@ export interface operations {
                     "application/json": components["schemas"]["identity.User"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description Nobody of this workspace */
             404: {
                 headers: {
@@ -8972,6 +10352,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_users_update: {
@@ -8999,6 +10385,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.User"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Not allowed, or the role is above the caller's own */
             403: {
                 headers: {
@@ -9017,6 +10405,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The email address is taken, or this is the last owner */
             409: {
                 headers: {
@@ -9035,6 +10424,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -9044,6 +10435,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_users_remove: {
@@ -9065,6 +10461,8 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Not allowed, or their role is above the caller's own */
             403: {
                 headers: {
@@ -9092,6 +10490,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_webhooks_list: {
@@ -9117,6 +10521,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_notifications.Webhook"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_webhooks_create: {
@@ -9141,6 +10555,10 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.WebhookWithSecret"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
             /** @description There are too many already */
             409: {
                 headers: {
@@ -9150,6 +10568,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields that cannot be used */
             422: {
                 headers: {
@@ -9159,6 +10579,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_webhooks_show: {
@@ -9182,6 +10607,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Webhook"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such webhook */
             404: {
                 headers: {
@@ -9191,6 +10619,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_webhooks_delete: {
@@ -9212,6 +10646,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such webhook */
             404: {
                 headers: {
@@ -9221,6 +10658,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_webhooks_update: {
@@ -9248,6 +10691,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Webhook"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such webhook */
             404: {
                 headers: {
@@ -9257,6 +10703,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description Somebody else changed it */
             412: {
                 headers: {
@@ -9266,6 +10713,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields that cannot be used */
             422: {
                 headers: {
@@ -9275,6 +10724,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_webhooks_deliveries: {
@@ -9304,6 +10758,9 @@ export interface operations {
                     "application/json": components["schemas"]["Page_notifications.Delivery"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such webhook */
             404: {
                 headers: {
@@ -9313,6 +10770,13 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_webhooks_redeliver: {
@@ -9338,6 +10802,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Delivery"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such webhook or delivery */
             404: {
                 headers: {
@@ -9356,6 +10823,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_webhooks_rotate_secret: {
@@ -9379,6 +10852,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.WebhookWithSecret"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such webhook */
             404: {
                 headers: {
@@ -9388,6 +10864,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_webhooks_test: {
@@ -9411,6 +10893,9 @@ export interface operations {
                     "application/json": components["schemas"]["notifications.Delivery"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description There is no such webhook */
             404: {
                 headers: {
@@ -9429,6 +10914,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_workspaces_list: {
@@ -9449,6 +10940,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.OwnWorkspaces"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Keys belong to one workspace */
             403: {
                 headers: {
@@ -9458,6 +10951,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_workspaces_open: {
@@ -9482,6 +10981,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Workspace"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Registration is closed, or a key asks */
             403: {
                 headers: {
@@ -9491,6 +10992,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -9500,6 +11004,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_workspaces_switch: {
@@ -9523,6 +11032,8 @@ export interface operations {
                     "application/json": components["schemas"]["identity.SignedIn"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description Keys belong to one workspace */
             403: {
                 headers: {
@@ -9541,6 +11052,10 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Nobody can sign in at the moment */
             503: {
                 headers: {
@@ -9550,6 +11065,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     identity_workspace_get: {
@@ -9570,6 +11086,15 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Workspace"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     identity_workspace_update: {
@@ -9594,6 +11119,10 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Workspace"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
             /** @description Changed meanwhile */
             412: {
                 headers: {
@@ -9603,6 +11132,8 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -9612,6 +11143,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_write_keys_list: {
@@ -9637,6 +11173,16 @@ export interface operations {
                     "application/json": components["schemas"]["Page_analytics.WriteKey"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_write_keys_create: {
@@ -9661,6 +11207,12 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.WriteKey"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -9670,6 +11222,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_write_keys_get: {
@@ -9693,6 +11250,9 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.WriteKey"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No key of this workspace */
             404: {
                 headers: {
@@ -9702,6 +11262,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_write_keys_revoke: {
@@ -9723,6 +11289,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No key of this workspace */
             404: {
                 headers: {
@@ -9732,6 +11301,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_write_keys_change: {
@@ -9759,6 +11334,9 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.WriteKey"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description No key of this workspace */
             404: {
                 headers: {
@@ -9768,6 +11346,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description Fields were refused */
             422: {
                 headers: {
@@ -9777,6 +11358,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_click: {
@@ -9798,6 +11384,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description A page that says that the link is not valid */
             404: {
                 headers: {
@@ -9805,6 +11394,12 @@ export interface operations {
                 };
                 content?: never;
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     notifications_hooks_receive: {
@@ -9833,6 +11428,8 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
             /** @description It is not signed by the provider */
             403: {
                 headers: {
@@ -9851,6 +11448,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
             /** @description It is not JSON, or was sent raw by SNS, without its signature */
             422: {
                 headers: {
@@ -9860,6 +11460,9 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description Amazon, whose certificate it needs, cannot be asked */
             503: {
                 headers: {
@@ -9869,6 +11472,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     analytics_open: {
@@ -9892,6 +11496,15 @@ export interface operations {
                     "image/gif": unknown;
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_shared: {
@@ -9915,6 +11528,9 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Shared"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description The link does not exist, or no longer */
             404: {
                 headers: {
@@ -9924,6 +11540,12 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_shared_report: {
@@ -9957,6 +11579,9 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             /** @description The link does not exist, no longer, or does not show this */
             404: {
                 headers: {
@@ -9966,6 +11591,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
             /** @description The query cannot be answered */
             422: {
                 headers: {
@@ -9975,6 +11601,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_snippet: {
@@ -9995,6 +11626,15 @@ export interface operations {
                     "text/javascript": string;
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_segment_alias: {
@@ -10046,6 +11686,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The body is too large */
             413: {
                 headers: {
@@ -10055,6 +11696,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
             /** @description Too much is waiting; nothing was taken */
             429: {
                 headers: {
@@ -10064,6 +11707,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The database is away */
             503: {
                 headers: {
@@ -10073,6 +11718,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     analytics_segment_batch: {
@@ -10124,6 +11770,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The body is too large */
             413: {
                 headers: {
@@ -10133,6 +11780,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
             /** @description Too much is waiting; nothing was taken */
             429: {
                 headers: {
@@ -10142,6 +11791,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The database is away */
             503: {
                 headers: {
@@ -10151,6 +11802,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     analytics_segment_group: {
@@ -10202,6 +11854,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The body is too large */
             413: {
                 headers: {
@@ -10211,6 +11864,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
             /** @description Too much is waiting; nothing was taken */
             429: {
                 headers: {
@@ -10220,6 +11875,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The database is away */
             503: {
                 headers: {
@@ -10229,6 +11886,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     analytics_segment_identify: {
@@ -10280,6 +11938,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The body is too large */
             413: {
                 headers: {
@@ -10289,6 +11948,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
             /** @description Too much is waiting; nothing was taken */
             429: {
                 headers: {
@@ -10298,6 +11959,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The database is away */
             503: {
                 headers: {
@@ -10307,6 +11970,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     analytics_segment_import: {
@@ -10358,6 +12022,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The body is too large */
             413: {
                 headers: {
@@ -10367,6 +12032,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
             /** @description Too much is waiting; nothing was taken */
             429: {
                 headers: {
@@ -10376,6 +12043,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The database is away */
             503: {
                 headers: {
@@ -10385,6 +12054,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     analytics_segment_page: {
@@ -10436,6 +12106,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The body is too large */
             413: {
                 headers: {
@@ -10445,6 +12116,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
             /** @description Too much is waiting; nothing was taken */
             429: {
                 headers: {
@@ -10454,6 +12127,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The database is away */
             503: {
                 headers: {
@@ -10463,6 +12138,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     analytics_segment_settings: {
@@ -10486,6 +12162,7 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
+            400: components["responses"]["Malformed"];
             /** @description The write key is unknown or revoked */
             401: {
                 headers: {
@@ -10504,6 +12181,12 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
     analytics_segment_screen: {
@@ -10555,6 +12238,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The body is too large */
             413: {
                 headers: {
@@ -10564,6 +12248,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
             /** @description Too much is waiting; nothing was taken */
             429: {
                 headers: {
@@ -10573,6 +12259,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The database is away */
             503: {
                 headers: {
@@ -10582,6 +12270,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     analytics_segment_track: {
@@ -10633,6 +12322,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            408: components["responses"]["TooSlow"];
             /** @description The body is too large */
             413: {
                 headers: {
@@ -10642,6 +12332,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
             /** @description Too much is waiting; nothing was taken */
             429: {
                 headers: {
@@ -10651,6 +12343,8 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
             /** @description The database is away */
             503: {
                 headers: {
@@ -10660,6 +12354,7 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.SegmentError"];
                 };
             };
+            504: components["responses"]["Late"];
         };
     };
     analytics_visit: {
@@ -10686,6 +12381,10 @@ export interface operations {
                     "application/json": components["schemas"]["analytics.Visits"];
                 };
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
             /** @description The name cannot be used */
             422: {
                 headers: {
@@ -10695,6 +12394,11 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
         };
     };
 }
