@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::Method;
 use serde::Deserialize;
@@ -128,6 +129,29 @@ impl Check {
 
     fn take<T>(&mut self, place: &str, found: Result<T, impl Display>) -> Option<T> {
         found.map_err(|why| self.note(place, why)).ok()
+    }
+
+    fn time(&mut self, place: &str, text: Option<&str>) -> Option<Duration> {
+        self.take(place, quantity::duration(text?))
+    }
+
+    fn size(&mut self, place: &str, text: Option<&str>) -> Option<u64> {
+        self.take(place, quantity::bytes(text?))
+    }
+
+    /// What a line names, if it is there.
+    fn find<T>(
+        &mut self,
+        place: &str,
+        what: &str,
+        name: &str,
+        all: &BTreeMap<String, Arc<T>>,
+    ) -> Option<Arc<T>> {
+        let found = all.get(name).cloned();
+        if found.is_none() {
+            self.note(place, format!("there is no {what} {name}"));
+        }
+        found
     }
 
     fn line<T: DeserializeOwned>(&mut self, place: &str, value: toml::Value) -> Option<T> {
@@ -266,71 +290,32 @@ fn route(
     limits: &BTreeMap<String, Arc<Rule>>,
 ) -> Option<Route> {
     let before = check.0.len();
-    let proper =
-        line.prefix.starts_with('/') && line.prefix.len() > 1 && !line.prefix.ends_with('/');
-    if !proper || line.prefix.contains("//") {
-        check.note(place, "prefix must begin with / and not end with it");
-    }
-    if line.prefix == "/internal" || line.prefix.starts_with("/internal/") {
-        check.note(place, "what is internal is not for the public");
-    }
-    let mut methods = Vec::new();
-    for name in &line.methods {
-        match Method::from_bytes(name.as_bytes()) {
-            Ok(method) if knows(&method) => methods.push(method),
-            _ => check.note(place, format!("{name} is not a method here")),
+    prefix(check, place, &line.prefix);
+    let methods = methods(check, place, &line.methods);
+    let pool = check.find(place, "pool", &line.pool, pools);
+    let canary = line
+        .canary
+        .and_then(|line| canary(check, place, line, pools));
+    let rules = line.limits.iter();
+    let rules = rules
+        .filter_map(|name| check.find(place, "limit", name, limits))
+        .collect();
+    let timeout = check.time(place, line.timeout.as_deref());
+    let body_limit = check
+        .size(place, line.body_limit.as_deref())
+        .unwrap_or(BODY_LIMIT);
+    let forms = line.forms.and_then(|forms| {
+        let timeout = check.time(place, forms.timeout.as_deref());
+        let limit = check.size(place, Some(&forms.body_limit))?;
+        Some(Terms { limit, timeout })
+    });
+    let cache = line.cache.and_then(|cache| {
+        if cache.per == Per::Everybody && line.auth != Auth::Open {
+            check.note(place, "an answer to a caller is not for everybody");
         }
-    }
-    let mut find = |name: &str| {
-        let found = pools.get(name).cloned();
-        found.or_else(|| {
-            check.note(place, format!("there is no pool {name}"));
-            None
-        })
-    };
-    let pool = find(&line.pool);
-    let canary = line.canary.as_ref().map(|canary| find(&canary.pool));
-    let mut rules = Vec::new();
-    for name in &line.limits {
-        match limits.get(name) {
-            Some(rule) => rules.push(Arc::clone(rule)),
-            None => check.note(place, format!("there is no limit {name}")),
-        }
-    }
-    let mut time = |text: Option<&String>| {
-        let found = text.map(|text| quantity::duration(text));
-        found.and_then(|found| check.take(place, found))
-    };
-    let timeout = time(line.timeout.as_ref());
-    let form_timeout = time(line.forms.as_ref().and_then(|forms| forms.timeout.as_ref()));
-    let cache_age = time(line.cache.as_ref().map(|cache| &cache.age));
-    let mut size = |text: Option<&String>| {
-        let found = text.map(|text| quantity::bytes(text));
-        found.and_then(|found| check.take(place, found))
-    };
-    let body_limit = size(line.body_limit.as_ref()).unwrap_or(BODY_LIMIT);
-    let form_limit = size(line.forms.as_ref().map(|forms| &forms.body_limit));
-    let canary = match (line.canary, canary.flatten()) {
-        (Some(line), Some(pool)) => {
-            if line.percent > 100 || (line.percent == 0 && line.header.is_none()) {
-                check.note(place, "canary needs a percent of 1 to 100, or a header");
-            }
-            let header = line.header.map(|name| name.to_ascii_lowercase());
-            let percent = line.percent;
-            Some(Canary {
-                pool,
-                percent,
-                header,
-            })
-        }
-        _ => None,
-    };
-    if let Some(cache) = &line.cache
-        && cache.per == Per::Everybody
-        && line.auth != Auth::Open
-    {
-        check.note(place, "an answer to a caller is not for everybody");
-    }
+        let (age, per) = (check.time(place, Some(&cache.age))?, cache.per);
+        Some(CacheRule { age, per })
+    });
     (check.0.len() == before).then_some(())?;
     Some(Route {
         index: 0,
@@ -342,19 +327,45 @@ fn route(
         cors: line.cors,
         body_limit,
         timeout,
-        forms: form_limit.map(|limit| Terms {
-            limit,
-            timeout: form_timeout,
-        }),
+        forms,
         retries: line.retries,
         limits: rules,
-        cache: line.cache.and_then(|cache| {
-            let per = cache.per;
-            cache_age.map(|age| CacheRule { age, per })
-        }),
+        cache,
         priority: line.priority,
         compress: line.compress,
         optional: false,
+    })
+}
+
+fn prefix(check: &mut Check, place: &str, prefix: &str) {
+    let proper = prefix.starts_with('/') && prefix.len() > 1 && !prefix.ends_with('/');
+    if !proper || prefix.contains("//") {
+        check.note(place, "prefix must begin with / and not end with it");
+    }
+    if prefix == "/internal" || prefix.starts_with("/internal/") {
+        check.note(place, "what is internal is not for the public");
+    }
+}
+
+fn methods(check: &mut Check, place: &str, names: &[String]) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for name in names {
+        match Method::from_bytes(name.as_bytes()) {
+            Ok(method) if knows(&method) => methods.push(method),
+            _ => check.note(place, format!("{name} is not a method here")),
+        }
+    }
+    methods
+}
+
+fn canary(check: &mut Check, place: &str, line: CanaryLine, pools: &Pools) -> Option<Canary> {
+    if line.percent > 100 || (line.percent == 0 && line.header.is_none()) {
+        check.note(place, "canary needs a percent of 1 to 100, or a header");
+    }
+    Some(Canary {
+        pool: check.find(place, "pool", &line.pool, pools)?,
+        percent: line.percent,
+        header: line.header.map(|name| name.to_ascii_lowercase()),
     })
 }
 
