@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod demo;
+mod keys;
 mod ledger;
 mod migrate;
 mod process;
@@ -31,6 +32,8 @@ enum Verb {
     Up(up::Args),
     /// Make each service's role and schema, and bring the schemas up to date
     Migrate(migrate::Args),
+    /// Rotate the keys that access tokens are signed with
+    Keys(keys::Args),
     /// See whether messages are held because the database looks restored, and release them
     Ledger(ledger::Args),
     /// Judge hits of the past by the rules of today, and count them anew
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Command::parse().verb {
         Verb::Up(args) => up::run(args),
         Verb::Migrate(args) => migrate::run(args),
+        Verb::Keys(args) => keys::run(args),
         Verb::Ledger(args) => ledger::run(args),
         Verb::Rescore(args) => rescore::run(args),
         Verb::Demo(args) => on_runtime(demo::run(args)),

@@ -19,7 +19,7 @@ use crate::tokens::SERVICE_S;
 /// How often a replica looks for keys that another one made or retired.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// A new key waits this long before it signs, so that every replica has seen it.
-const SETTLE_S: i64 = 15;
+pub(crate) const SETTLE_S: i64 = 15;
 
 /// One published key (RFC 8037 §2).
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -59,10 +59,8 @@ impl Keys {
         host.db
             .transaction(move |conn| {
                 table::take_turns(conn)?;
-                if table::usable(conn, now)?
-                    .iter()
-                    .all(|key| key.retired_at.is_some())
-                {
+                // One that retires later is followed by another one already.
+                if table::usable(conn, now)?.is_empty() {
                     table::insert(conn, &new_key(now)?)?;
                 }
                 Ok::<_, Error>(())
@@ -131,14 +129,17 @@ impl Keys {
 /// The newest key that everybody has seen, or the only one there is.
 fn signer(stored: &[StoredKey], now: DateTime<Utc>) -> Option<(String, EncodingKey)> {
     let settled = now - chrono::Duration::seconds(SETTLE_S);
-    let signs = || stored.iter().filter(|key| key.retired_at.is_none());
+    let signs = || {
+        let lasts = |key: &&StoredKey| key.retired_at.is_none_or(|at| at > now);
+        stored.iter().filter(lasts)
+    };
     let key = signs()
         .rfind(|key| key.created_at <= settled)
         .or_else(|| signs().next())?;
     Some((key.kid.clone(), EncodingKey::from_ed_der(&key.pkcs8)))
 }
 
-fn new_key(now: DateTime<Utc>) -> Result<StoredKey, Error> {
+pub(crate) fn new_key(now: DateTime<Utc>) -> Result<StoredKey, Error> {
     let pair = Ed25519KeyPair::generate().map_err(Error::internal)?;
     let pkcs8 = pair.to_pkcs8().map_err(Error::internal)?;
     Ok(StoredKey {
@@ -189,5 +190,29 @@ mod tests {
             ..only
         };
         assert!(signer(&[retired], now).is_none());
+    }
+
+    #[test]
+    fn a_rotation_leaves_no_moment_without_a_key() {
+        let now = Utc::now();
+        let until = now + chrono::Duration::seconds(SETTLE_S + 10);
+        let old = StoredKey {
+            retired_at: Some(until),
+            ..made(1_000, now)
+        };
+        let (fresh, kid) = (made(0, now), |key: &StoredKey| Some(key.kid.clone()));
+        let stored = [old.clone(), fresh.clone()];
+        for seconds in 0..60 {
+            let later = now + chrono::Duration::seconds(seconds);
+            let expected = match seconds < SETTLE_S {
+                true => kid(&old),
+                false => kid(&fresh),
+            };
+            assert_eq!(
+                signer(&stored, later).map(|(kid, _)| kid),
+                expected,
+                "{seconds}"
+            );
+        }
     }
 }

@@ -6,6 +6,7 @@ mod domain;
 mod error;
 mod keys;
 mod mails;
+pub mod operator;
 mod passwords;
 mod revoking;
 mod routes;

@@ -1,4 +1,7 @@
 //! Who may pass: real identity, real services and gateways, several replicas of them.
 
+mod forgery;
+mod matrix;
 mod revocation;
+mod rotation;
 mod world;

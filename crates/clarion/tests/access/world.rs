@@ -97,6 +97,7 @@ impl World {
     pub(crate) async fn service<S: Service>(&self) -> TestService<S> {
         self.setup()
             .with("SMTP_URL", "smtp://127.0.0.1:1?tls=none")
+            .with("CLARION_DATA_KEY", "a key of the tests, long enough")
             .start()
             .await
     }

@@ -34,6 +34,13 @@ pub(crate) fn insert(conn: &mut PgConnection, key: &StoredKey) -> QueryResult<()
     Ok(())
 }
 
+/// Has the keys that sign sign until `until` and no longer; answers how many.
+pub(crate) fn retire(conn: &mut PgConnection, until: DateTime<Utc>) -> QueryResult<usize> {
+    diesel::update(signing_keys::table.filter(signing_keys::retired_at.is_null()))
+        .set(signing_keys::retired_at.eq(until))
+        .execute(conn)
+}
+
 /// One at a time, among all replicas, until the transaction ends.
 pub(crate) fn take_turns(conn: &mut PgConnection) -> QueryResult<()> {
     sql_query("SELECT pg_advisory_xact_lock(hashtextextended('identity first start', 0))")
