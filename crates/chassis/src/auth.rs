@@ -292,7 +292,9 @@ fn identify(request: &HttpRequest) -> impl Future<Output = Result<Verified, Deni
     let token = bearer(request);
     async move {
         let verifier = verifier.ok_or(AuthError::Invalid)?;
-        verifier.verify(&token.ok_or(AuthError::Missing)?).await
+        let verified = verifier.verify(&token.ok_or(AuthError::Missing)?).await?;
+        crate::audit::identified(&verified);
+        Ok(verified)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::bell::Ringer;
 use crate::error::Unavailable;
 use crate::http::context;
-use crate::{jobs, outbox};
+use crate::{audit, jobs, outbox};
 
 /// How long a request waits for a connection before it is told to come back.
 const CHECKOUT: Duration = Duration::from_secs(5);
@@ -92,7 +92,10 @@ impl Db {
     {
         outbox::forget_pushes();
         jobs::forget_enqueued();
-        let done = conn.transaction(work)?;
+        let done = conn.transaction(|conn| {
+            audit::announce(conn)?;
+            work(conn)
+        })?;
         if outbox::was_pushed() {
             self.ringer.ring();
         }
@@ -128,13 +131,14 @@ impl Db {
             .map_err(|_| Unavailable::new("the database pool"))?
             .map_err(|_| Unavailable::new("the database pool"))?;
         let (pool, context) = (self.pool.clone(), context::current());
+        let acting = audit::current();
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let mut pooled = pool
                 .get()
                 .map_err(|e| Unavailable::because("the database", e))?;
             let conn: &mut PgConnection = &mut pooled;
-            context::with(context, || work(conn))
+            audit::with(acting, || context::with(context, || work(conn)))
         });
         task.await
             .unwrap_or_else(|panic| Err(Unavailable::because("the database", panic).into()))

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here is global: two services in one process share no registry, pool or setting.
 
+pub mod audit;
 pub mod auth;
 pub mod bell;
 pub mod client;

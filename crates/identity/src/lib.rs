@@ -17,6 +17,7 @@ mod state;
 mod store;
 mod throttle;
 mod tokens;
+mod trail;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -77,6 +78,12 @@ impl Service for Identity {
         let host = starting.host.clone();
         let keys = Keys::start(&host).await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let noting = [
+            (Name::Leads, settings.leads_url),
+            (Name::Campaigns, settings.campaigns_url),
+            (Name::Notifications, settings.notifications_url.clone()),
+            (Name::Analytics, settings.analytics_url),
+        ];
         let post = settings.notifications_url.zip(settings.public_url);
         let post = post.map(|(url, public_url)| mails::Post {
             notifications: host.peer(Name::Notifications, url),
@@ -98,9 +105,16 @@ impl Service for Identity {
         if let Some(first) = settings.first_owner {
             bootstrap::first_owner(&state, first).await?;
         }
-        let host_stop = host.stop.clone();
+        let (host_stop, host_of_trail) = (host.stop.clone(), host.clone());
         starting.spawn("signing keys", keys.follow(host.clone()));
         starting.spawn("expired tokens", forget_expired(host));
+        starting.spawn("own trail", trail::follow_own(state.clone()));
+        for (service, url) in noting {
+            if let Some(url) = url {
+                let peer = host_of_trail.peer(service, url);
+                starting.spawn("trail", trail::follow(state.clone(), peer));
+            }
+        }
         starting.spawn("mails", mails::runner(&state).run(1, host_stop));
         starting.spawn("telling revocations", revoking::keep_telling(state.clone()));
         Ok(Self { starting, state })

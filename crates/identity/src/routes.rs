@@ -5,8 +5,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::api::{
-    accounts, api_keys, emails, invitations, pages, passwords, roles, second_factor, services,
-    sessions, tokens, users, workspaces,
+    accounts, api_keys, audit, emails, invitations, pages, passwords, roles, second_factor,
+    services, sessions, tokens, users, workspaces,
 };
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
@@ -58,6 +58,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         )
         .service(web::resource("/api/v1/api-keys/{id}").delete(api_keys::delete))
         .configure(people_themselves)
+        .service(web::resource("/api/v1/audit").get(audit::list))
+        .service(web::resource("/api/v1/audit/export").get(audit::export))
         .service(web::resource("/internal/service-token").post(services::service_token))
         .service(web::resource("/internal/exchange").post(services::exchange));
 }
@@ -147,6 +149,8 @@ fn people_themselves(config: &mut ServiceConfig) {
         api_keys::create,
         api_keys::list,
         api_keys::delete,
+        audit::list,
+        audit::export,
     ),
     modifiers(&Bearer),
     security(("bearer" = []))

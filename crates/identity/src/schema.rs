@@ -137,6 +137,25 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    audit_log (workspace_id, at, id) {
+        workspace_id -> Uuid,
+        at -> Timestamptz,
+        id -> Uuid,
+        service -> Text,
+        actor -> Text,
+        method -> Text,
+        route -> Text,
+        request_id -> Text,
+        address -> Nullable<Text>,
+        action -> Text,
+        resource -> Text,
+        resource_id -> Text,
+        before -> Nullable<Jsonb>,
+        after -> Nullable<Jsonb>,
+    }
+}
+
 diesel::joinable!(memberships -> users (user_id));
 diesel::joinable!(memberships -> workspaces (workspace_id));
 diesel::allow_tables_to_appear_in_same_query!(invitations, memberships, roles, users, workspaces);

@@ -19,6 +19,10 @@ pub struct Settings {
     /// Who sends our mails, and what their links begin with. Without them there are no mails.
     pub notifications_url: Option<Url>,
     pub public_url: Option<Url>,
+    /// Whose changes are taken over into the audit trail, beside notifications' and our own.
+    pub leads_url: Option<Url>,
+    pub campaigns_url: Option<Url>,
+    pub analytics_url: Option<Url>,
 }
 
 /// Whom to make owner of the first workspace.
@@ -50,7 +54,8 @@ impl FromStr for Registration {
 impl Settings {
     /// Reads the common settings, `CLARION_OWNER_EMAIL`, `CLARION_OWNER_PASSWORD`,
     /// `IDENTITY_REGISTRATION` (closed in production unless it says otherwise),
-    /// `NOTIFICATIONS_URL` and `CLARION_PUBLIC_URL`.
+    /// `NOTIFICATIONS_URL`, `CLARION_PUBLIC_URL`, `LEADS_URL`, `CAMPAIGNS_URL` and
+    /// `ANALYTICS_URL`.
     pub fn read(read: &mut Reader<'_>, default_port: u16) -> Self {
         let base = Base::read(read, Service::Identity, default_port);
         let default = match base.environment {
@@ -62,6 +67,9 @@ impl Settings {
             registration: read.or("IDENTITY_REGISTRATION", default),
             notifications_url: read.optional("NOTIFICATIONS_URL"),
             public_url: read.optional("CLARION_PUBLIC_URL"),
+            leads_url: read.optional("LEADS_URL"),
+            campaigns_url: read.optional("CAMPAIGNS_URL"),
+            analytics_url: read.optional("ANALYTICS_URL"),
             base,
         }
     }

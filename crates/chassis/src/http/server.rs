@@ -13,7 +13,9 @@ use actix_web::{App, Error, HttpServer};
 use tokio_util::sync::CancellationToken;
 
 use super::context::RequestContext;
+use super::origin::Origin;
 use super::problem::{NoMethod, not_found, problem};
+use crate::audit::{self, Acting};
 use crate::host::Host;
 use crate::{feed, health, metrics};
 
@@ -44,6 +46,8 @@ pub(crate) async fn serve(
             .route("/metrics", web::get().to(metrics::render))
             .route("/openapi.json", web::get().to(openapi_json))
             .route("/internal/events", web::get().to(feed::events))
+            .route("/internal/audit", web::get().to(audit::entries))
+            .route("/internal/audit/taken", web::post().to(audit::forget))
             .configure(routes.clone())
             .default_service(web::to(not_found))
     })
@@ -102,7 +106,13 @@ async fn around(
     let host = request.app_data::<web::Data<Host>>().cloned();
     let method = request.method().clone();
     let request_id = context.request_id.clone();
-    let response = context.clone().scope(answered(next, request)).await?;
+    let origin = Origin::of(request.headers(), request.peer_addr().map(|peer| peer.ip()));
+    let path = request.path().to_owned();
+    let answering = async {
+        let acting = Acting::of(request.method().as_str(), &path, origin.address);
+        Acting::scope(acting, answered(next, request)).await
+    };
+    let response = context.clone().scope(answering).await?;
     let took = started.elapsed();
     let status = response.status().as_u16();
     let route = response

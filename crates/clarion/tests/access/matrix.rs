@@ -152,7 +152,7 @@ fn body_of(method: &str, path: &str) -> Option<Value> {
         ("POST", "/api/v1/campaigns") => json!({ "name": "A campaign" }),
         ("POST", "/api/v1/domains") => json!({ "name": "mail.example.com" }),
         ("POST", "/api/v1/webhooks") => {
-            json!({ "url": "https://example.com/hook", "events": ["lead.created"] })
+            json!({ "url": "https://93.184.216.34/hook", "events": ["lead.created"] })
         }
         ("POST", "/api/v1/api-keys") => json!({ "name": "A key", "scopes": ["leads:read"] }),
         ("POST", "/api/v1/roles") => json!({ "name": "A role", "scopes": ["leads:read"] }),
@@ -163,6 +163,7 @@ fn body_of(method: &str, path: &str) -> Option<Value> {
             "name": "Somebody", "email": "some@example.com", "password": crate::world::PASSWORD,
             "role": "customer",
         }),
+        ("POST", "/api/v1/senders") => json!({ "name": "A server", "host": "mail.example.com" }),
         ("POST", "/api/v1/write-keys") => json!({ "name": "A site" }),
         ("POST", "/api/v1/messages") => json!({
             "to": "x@example.com", "subject": "Hi", "content": { "format": "text", "body": "Hi" },

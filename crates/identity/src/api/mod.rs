@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod api_keys;
+pub(crate) mod audit;
 pub(crate) mod emails;
 pub(crate) mod invitations;
 pub(crate) mod pages;

@@ -1,6 +1,7 @@
 //! Queries on identity's tables.
 
 pub(crate) mod api_keys;
+pub(crate) mod audit_log;
 pub(crate) mod authenticators;
 pub(crate) mod invitations;
 pub(crate) mod mail_tokens;

@@ -1,0 +1,2 @@
+DROP TRIGGER audit ON write_keys;
+DROP TRIGGER audit ON shares;

@@ -1,0 +1,2 @@
+SELECT audit_table('write_keys', 'key');
+SELECT audit_table('shares', 'hash');

@@ -1,0 +1,2 @@
+DROP TRIGGER audit ON templates;
+DROP TRIGGER audit ON campaigns;

@@ -1,0 +1,2 @@
+SELECT audit_table('templates', '');
+SELECT audit_table('campaigns', '');

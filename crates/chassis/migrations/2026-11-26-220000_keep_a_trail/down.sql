@@ -1,0 +1,3 @@
+DROP FUNCTION audit_table;
+DROP FUNCTION audit_row CASCADE;
+DROP TABLE audit_entries;
