@@ -150,6 +150,7 @@ fn body_of(method: &str, path: &str) -> Option<Value> {
             json!({ "address": "no@example.com", "reason": "manual" })
         }
         ("POST", "/api/v1/campaigns") => json!({ "name": "A campaign" }),
+        ("POST", "/api/v1/campaigns/{id}/test") => json!({ "to": ["x@example.com"] }),
         ("POST", "/api/v1/domains") => json!({ "name": "mail.example.com" }),
         ("POST", "/api/v1/webhooks") => {
             json!({ "url": "https://93.184.216.34/hook", "events": ["lead.created"] })
