@@ -105,6 +105,7 @@ fn people_themselves(config: &mut ServiceConfig) {
 /// The public part, for the merged document.
 #[derive(Debug, OpenApi)]
 #[openapi(
+    components(schemas(audit::Format)),
     info(title = "identity", description = "Workspaces, people, sign-in, keys."),
     paths(
         accounts::register,
