@@ -298,6 +298,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /api/v1/audit`: the latest changes first. */
+        get: operations["identity_audit_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /api/v1/audit/export`: all of it, the latest first, as CSV or a JSON object a line. */
+        get: operations["identity_audit_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/campaigns": {
         parameters: {
             query?: never;
@@ -2712,6 +2746,27 @@ export interface components {
             prefix: string;
             scopes: components["schemas"]["Scope"][];
         };
+        /** @description Who changed what, when, from where, and how it was before. */
+        "identity.AuditEntry": {
+            action: string;
+            actor: string;
+            address?: string | null;
+            after?: Record<string, never> | null;
+            /** Format: date-time */
+            at: string;
+            /** @description Without secrets and without what a person may have erased. */
+            before?: Record<string, never> | null;
+            /** Format: uuid */
+            id: string;
+            method: string;
+            request_id: string;
+            resource: string;
+            resource_id: string;
+            route: string;
+            service: string;
+        };
+        /** @enum {string} */
+        "identity.AuditFormat": "csv" | "ndjson";
         "identity.Code": {
             /** @description What the app shows now. */
             code: string;
@@ -3752,6 +3807,29 @@ export interface components {
                 /** @description How the key begins. */
                 prefix: string;
                 scopes: components["schemas"]["Scope"][];
+            }[];
+            /** @description Pass it as `cursor` to get the next page; null on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list, in the list's order. */
+        "Page_identity.AuditEntry": {
+            items: {
+                action: string;
+                actor: string;
+                address?: string | null;
+                after?: Record<string, never> | null;
+                /** Format: date-time */
+                at: string;
+                /** @description Without secrets and without what a person may have erased. */
+                before?: Record<string, never> | null;
+                /** Format: uuid */
+                id: string;
+                method: string;
+                request_id: string;
+                resource: string;
+                resource_id: string;
+                route: string;
+                service: string;
             }[];
             /** @description Pass it as `cursor` to get the next page; null on the last one. */
             next_cursor?: string | null;
@@ -5348,6 +5426,102 @@ export interface operations {
                 };
             };
             414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    identity_audit_list: {
+        parameters: {
+            query?: {
+                /** @description `insert`, `update` or `delete`. */
+                action?: string;
+                /** @description `user:<id>`, `key:<id>` or `nobody`. */
+                actor?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                from?: string;
+                /** @description 1 to 500; 50 when absent. */
+                limit?: number;
+                /** @description What was changed, as `campaigns`. */
+                resource?: string;
+                resource_id?: string;
+                service?: string;
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_identity.AuditEntry"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            /** @description The query was refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    identity_audit_export: {
+        parameters: {
+            query?: {
+                /** @description `csv` (the default) or `ndjson`. */
+                format?: components["schemas"]["identity.AuditFormat"];
+                from?: string;
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            /** @description The query was refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             429: components["responses"]["TooMany"];
             431: components["responses"]["HeadTooLarge"];
             502: components["responses"]["BadGateway"];
