@@ -73,8 +73,8 @@ fn sixteen_at_once_apply_each_migration_once() {
         }
     });
     let mut conn = empty.connect(Name::Commerce);
-    // Two of the chassis and the probe's own.
-    assert_eq!(count(&mut conn, "commerce.__diesel_schema_migrations"), 3);
+    // Three of the chassis and the probe's own.
+    assert_eq!(count(&mut conn, "commerce.__diesel_schema_migrations"), 4);
     assert_eq!(count(&mut conn, "commerce.notes"), 0);
     // Other tests hold such locks in databases of their own.
     let left = "pg_locks JOIN pg_database AS d ON d.oid = database

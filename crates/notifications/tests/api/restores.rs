@@ -315,11 +315,12 @@ async fn a_page_that_is_handed_over_while_its_campaign_is_doubted_is_in_doubt_to
     assert_eq!(world.post.count(), 0);
 }
 
-/// Connections to a database that wait for a lock.
+/// Connections to a database that wait to lock a campaign for a page; others wait for one too.
 fn waiting(database: &Database) -> i64 {
     let rows: Vec<Number> = diesel::sql_query(
         "SELECT count(*) AS number FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock'",
+         WHERE datname = current_database() AND wait_event_type = 'Lock'
+           AND query LIKE '%pending + $3%'",
     )
     .load(&mut database.connect())
     .expect("activity can be read");
