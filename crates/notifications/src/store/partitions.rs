@@ -41,14 +41,13 @@ impl Partitions {
         known.contains(&month)
     }
 
-    /// Makes sure that messages of `month` can be written.
+    /// Makes sure that messages of `month` can be written. A partition that is made here counts as
+    /// known only when a later transaction has found it: this one may yet be rolled back.
     pub(crate) fn ensure(&self, conn: &mut PgConnection, month: NaiveDate) -> QueryResult<()> {
-        if self.known(month) {
-            return Ok(());
+        if !self.known(month) && make(conn, month)? == Partition::Found {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(month);
         }
-        make(conn, month)?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(month);
         Ok(())
     }
 
@@ -73,10 +72,14 @@ struct Exists {
     exists: bool,
 }
 
-fn make(conn: &mut PgConnection, month: NaiveDate) -> QueryResult<()> {
-    let Some(next) = month.checked_add_months(Months::new(1)) else {
-        return Ok(());
-    };
+#[derive(PartialEq, Eq)]
+enum Partition {
+    Found,
+    Made,
+}
+
+fn make(conn: &mut PgConnection, month: NaiveDate) -> QueryResult<Partition> {
+    let next = month + Months::new(1);
     let name = format!("messages_{}", month.format("%Y_%m"));
     let (from, to) = (bound(month), bound(next));
     conn.transaction(|conn| {
@@ -89,7 +92,7 @@ fn make(conn: &mut PgConnection, month: NaiveDate) -> QueryResult<()> {
             .bind::<Text, _>(&name)
             .get_result::<Exists>(conn)?;
         if found.exists {
-            return Ok(());
+            return Ok(Partition::Found);
         }
         // `PARTITION OF` would lock the whole ledger; attaching lets others read and write. Each
         // row is rewritten once, smaller than before: the page keeps room for it. With as many
@@ -99,13 +102,39 @@ fn make(conn: &mut PgConnection, month: NaiveDate) -> QueryResult<()> {
                  WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05,
                        autovacuum_analyze_scale_factor = 0.05);
              ALTER TABLE messages ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')"
-        ))
+        ))?;
+        Ok(Partition::Made)
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use testkit::{Database, Servers};
+
     use super::*;
+    use crate::Notifications;
+
+    #[test]
+    fn a_partition_whose_transaction_is_rolled_back_is_made_again() {
+        let database = Database::new::<Notifications>(Servers::shared());
+        let mut conn = database.connect();
+        let partitions = Partitions::default();
+        let month = "2031-05-01".parse().expect("a date");
+        let undone = conn.transaction(|conn| {
+            partitions.ensure(conn, month)?;
+            Err::<(), _>(diesel::result::Error::RollbackTransaction)
+        });
+        assert!(undone.is_err());
+
+        conn.transaction(|conn| partitions.ensure(conn, month))
+            .expect("it is made again");
+
+        assert!(!partitions.known(month), "it was made and not found");
+        partitions.ensure(&mut conn, month).expect("it is found");
+        assert!(partitions.known(month));
+        let made = make(&mut conn, month).expect("it can be looked for");
+        assert!(made == Partition::Found);
+    }
 
     #[test]
     fn an_id_names_its_month() {

@@ -320,7 +320,7 @@ fn waiting(database: &Database) -> i64 {
     let rows: Vec<Number> = diesel::sql_query(
         "SELECT count(*) AS number FROM pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock'
-           AND query LIKE '%pending + $3%'",
+           AND query LIKE '%pending = pending + $%'",
     )
     .load(&mut database.connect())
     .expect("activity can be read");
