@@ -103,7 +103,9 @@ fn sorted(ids: &[String]) -> BTreeSet<&String> {
 async fn whoever_watches_sees_what_happens_on_any_replica() {
     let app = App::start().await;
     let replica = Setup::default().beside(&app).start().await;
+    let mut earlier = Watching::of(&replica, app.workspace, "", None).await;
     sent(&app, json!({ "type": "view", "name": "before" })).await;
+    assert_eq!(earlier.next().await["name"], "before");
     let mut watching = Watching::of(&replica, app.workspace, "", None).await;
     let event = json!({ "type": "goal", "name": "signup", "anonymous_id": "a", "url": "https://shop.example/" });
     sent(&app, event).await;
