@@ -75,6 +75,16 @@ fn a_recipient_is_found_among_too_many() {
     }
 }
 
+#[test]
+fn messages_within_messages_that_never_end_are_read() {
+    let mail = concat!(
+        "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n",
+        "Content-Type: message/rfc822\r\n\r\nContent-Type: message/rfc822\r\n\r\n",
+        "\r\n--b--\r\n",
+    );
+    assert!(read(mail.as_bytes()).recipients.is_empty());
+}
+
 /// Pieces that such mails are made of.
 const PIECES: [&str; 24] = [
     "From: mailer-daemon@x.example\r\n",
