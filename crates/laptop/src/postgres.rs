@@ -89,6 +89,25 @@ impl Postgres {
         self.server.pid()
     }
 
+    /// Copies the running server into `data_dir`, which must be empty, with `pg_basebackup`: a
+    /// [`start`](Self::start) on that folder is a streaming replica, for which `slot` keeps what
+    /// it has not read.
+    pub fn copy_for_replica(&self, data_dir: &Path, slot: &str) -> Result<(), Error> {
+        let cluster = self.server.program();
+        let data_dir = folder::create(data_dir)?;
+        let user = RunAs::pick(&data_dir)?.reach(&data_dir)?;
+        folder::hand_over(&data_dir, &user)?;
+        let mut command = user.command("KILL");
+        command.arg(cluster.beside("pg_basebackup"));
+        command.arg("--pgdata").arg(&data_dir);
+        command.args(["--dbname", &self.url(), "--write-recovery-conf"]);
+        command.args(["--create-slot", "--slot", slot, "--checkpoint", "fast"]);
+        if !cluster.options.durable {
+            command.arg("--no-sync");
+        }
+        finish(command, "pg_basebackup", &data_dir)
+    }
+
     /// Fast shutdown: open transactions are rolled back, everything committed is written.
     pub fn stop(self) {
         self.server.stop();
@@ -136,6 +155,18 @@ impl Cluster {
         folder::hand_over(dir, &user)?;
         forget_stale_pid(dir)?;
         Ok(Self { options, bin, user })
+    }
+}
+
+impl Cluster {
+    /// Another program of this Postgres. What is on the search path may be a link to one of them.
+    fn beside(&self, program: &str) -> PathBuf {
+        let here = self.bin.join(program);
+        let real = fs::canonicalize(self.bin.join("postgres"));
+        match real {
+            Ok(postgres) if !here.is_file() => postgres.with_file_name(program),
+            _ => here,
+        }
     }
 }
 
@@ -258,18 +289,23 @@ fn run_initdb(bin: &Path, user: &RunAs, fresh: &Path, durable: bool) -> Result<(
     if !durable {
         command.arg("--no-sync");
     }
+    finish(command, "initdb", fresh)
+}
+
+/// Runs a program to its end.
+fn finish(mut command: Command, program: &'static str, log: &Path) -> Result<(), Error> {
     let output = command
         .output()
-        .map_err(|source| Error::spawn("initdb", source))?;
+        .map_err(|source| Error::spawn(program, source))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let (program, last_line) = ("initdb", folder::last_line(&said));
+    let last_line = folder::last_line(&said);
     Err(Error::Failed {
         program,
         last_line,
-        log: fresh.to_owned(),
+        log: log.to_owned(),
     })
 }
 

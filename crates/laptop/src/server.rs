@@ -99,6 +99,10 @@ impl<P: Program> Server<P> {
         }
     }
 
+    pub(crate) fn program(&self) -> &P {
+        &self.program
+    }
+
     pub(crate) fn pid(&self) -> i32 {
         self.child.pid()
     }

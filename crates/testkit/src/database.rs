@@ -88,6 +88,13 @@ impl Database {
         database
     }
 
+    /// The same database on another server: a replica of its own.
+    pub fn url_on(&self, server: &laptop::Postgres) -> Secret {
+        let (role, _) = self.url.expose().split_once('@').expect("a role");
+        let place = format!("127.0.0.1:{}/{}", server.port(), self.name);
+        Secret::new(format!("{role}@{place}"))
+    }
+
     fn admin_database(&self) -> String {
         let (server, _) = self
             .admin_url

@@ -27,14 +27,19 @@ impl Servers {
         Self::start(true)
     }
 
+    /// A streaming replica of the Postgres, as far as it is now and from then on.
+    pub fn replica(&self) -> Postgres {
+        let data = folder().join("replica");
+        let slot = format!("replica_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.postgres
+            .copy_for_replica(&data, &slot)
+            .expect("a running Postgres can be copied");
+        Postgres::start(options(data, true)).expect("a replica starts")
+    }
+
     fn start(durable: bool) -> Self {
         let folder = folder();
-        let mut postgres = PostgresOptions::new(folder.join("postgres"));
-        postgres.durable = durable;
-        postgres.max_connections = 400;
-        postgres
-            .settings
-            .push(("shared_buffers".into(), "64MB".into()));
+        let postgres = options(folder.join("postgres"), durable);
         let mut redis = RedisOptions::new(folder.join("redis"));
         redis.durable = durable;
         Self {
@@ -42,6 +47,15 @@ impl Servers {
             redis: Redis::start(redis).expect("a private Redis starts"),
         }
     }
+}
+
+fn options(data: PathBuf, durable: bool) -> PostgresOptions {
+    let mut postgres = PostgresOptions::new(data);
+    postgres.durable = durable;
+    postgres.max_connections = 400;
+    let buffers = ("shared_buffers".into(), "64MB".into());
+    postgres.settings.push(buffers);
+    postgres
 }
 
 /// A fresh folder; those of test processes that are gone are removed.
