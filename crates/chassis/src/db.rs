@@ -16,6 +16,8 @@ use crate::{audit, jobs, outbox};
 
 /// How long a request waits for a connection before it is told to come back.
 const CHECKOUT: Duration = Duration::from_secs(5);
+/// The same where somebody else can answer.
+const CHECKOUT_OF_REPLICA: Duration = Duration::from_secs(1);
 
 /// A pool of connections to one service's schema.
 #[derive(Clone, Debug)]
@@ -28,6 +30,7 @@ pub struct Db {
     pub(crate) work: Arc<Notify>,
     url: Secret,
     setup: Arc<str>,
+    checkout: Duration,
 }
 
 /// Sets what every connection of a service needs, whatever the server's defaults are.
@@ -47,6 +50,15 @@ impl Db {
     /// A pool that connects when it is first used. `ringer` is rung after every commit that
     /// wrote an event.
     pub fn new(url: &Secret, schema: &str, size: u32, ringer: Ringer) -> Self {
+        Self::waiting(CHECKOUT, url, schema, size, ringer)
+    }
+
+    /// The same of a replica, which is given up sooner.
+    pub fn of_replica(url: &Secret, schema: &str, size: u32) -> Self {
+        Self::waiting(CHECKOUT_OF_REPLICA, url, schema, size, Ringer::default())
+    }
+
+    fn waiting(checkout: Duration, url: &Secret, schema: &str, size: u32, ringer: Ringer) -> Self {
         let setup = format!(
             "SET search_path TO {schema}; SET TIME ZONE 'UTC'; SET statement_timeout = '60s'; \
              SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '10s'"
@@ -54,7 +66,7 @@ impl Db {
         let pool = Pool::builder()
             .max_size(size.max(1))
             .min_idle(Some(0))
-            .connection_timeout(CHECKOUT)
+            .connection_timeout(checkout)
             .idle_timeout(Some(Duration::from_secs(300)))
             .connection_customizer(Box::new(Session {
                 setup: setup.clone(),
@@ -67,6 +79,7 @@ impl Db {
             work: Arc::default(),
             url: url.clone(),
             setup: setup.into(),
+            checkout,
         }
     }
 
@@ -126,7 +139,7 @@ impl Db {
         T: Send + 'static,
     {
         let permits = Arc::clone(&self.permits);
-        let permit = tokio::time::timeout(CHECKOUT, permits.acquire_owned())
+        let permit = tokio::time::timeout(self.checkout, permits.acquire_owned())
             .await
             .map_err(|_| Unavailable::new("the database pool"))?
             .map_err(|_| Unavailable::new("the database pool"))?;

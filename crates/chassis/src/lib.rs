@@ -20,6 +20,7 @@ pub mod migrate;
 pub mod outbound;
 pub mod outbox;
 pub mod process;
+pub mod reads;
 pub mod redis;
 pub mod revocation;
 pub mod schema;

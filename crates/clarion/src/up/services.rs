@@ -68,9 +68,15 @@ pub(super) async fn run(
     prepare(secrets, servers).await?;
     let mut listeners = Listeners::open(&source)?;
     let source = shared(listeners.announce(source)?, secrets, servers);
+    let replica = source.reader().optional_secret("DATABASE_REPLICA_URL");
     let source = |name: Name| -> anyhow::Result<Source> {
-        let url = role_url(&servers.admin_url, name, &password(secrets, name))?;
-        Ok(source.clone().with("DATABASE_URL", url.expose()))
+        let as_role = |url| role_url(url, name, &password(secrets, name));
+        let url = as_role(&servers.admin_url)?;
+        let source = source.clone().with("DATABASE_URL", url.expose());
+        Ok(match &replica {
+            Some(url) => source.with("DATABASE_REPLICA_URL", as_role(url)?.expose()),
+            None => source,
+        })
     };
     let (identity, leads, campaigns, notifications, analytics, gateway) = tokio::try_join!(
         bind::<identity::Identity>(source(Name::Identity)?, listeners.take(Name::Identity)?),
