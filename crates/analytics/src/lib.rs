@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use chassis::Service;
 use chassis::host::Starting;
+use chassis::reads::Reads;
 use chassis::settings::{Base, Reader};
 use common::auth::Service as Name;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -67,6 +68,7 @@ impl Service for Analytics {
         let mut starting = Starting::new(settings.base, Self::migrations()).await?;
         let host = starting.host.clone();
         jobs::maintain::at_start(&host).await?;
+        let reads = Reads::start(&mut starting, &settings.replica);
         let (live, commits) = Live::new();
         starting.spawn(
             "live",
@@ -88,6 +90,7 @@ impl Service for Analytics {
         starting.spawn("feed of leads", leads.run(host.stop.clone()));
         let state = api::State {
             host,
+            reads,
             pipeline,
             counters,
             keyring: settings.keyring,

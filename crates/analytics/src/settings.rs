@@ -1,5 +1,6 @@
 //! What an operator may set.
 
+use chassis::reads::ReplicaSettings;
 use chassis::settings::{Base, Reader};
 use common::auth::Service;
 use common::token::Keyring;
@@ -12,6 +13,8 @@ use crate::pipeline::Limits;
 #[derive(Debug)]
 pub struct Settings {
     pub base: Base,
+    /// What may answer reports instead of the database.
+    pub replica: ReplicaSettings,
     pub leads_url: Url,
     /// What links and libraries begin with.
     pub public_url: Url,
@@ -37,6 +40,7 @@ impl Settings {
         let usual = Limits::default();
         Self {
             base,
+            replica: ReplicaSettings::read(read),
             leads_url: read.url("LEADS_URL"),
             public_url: read.url("CLARION_PUBLIC_URL"),
             keyring,
@@ -64,7 +68,8 @@ mod tests {
         let source = Source::default()
             .with("ANALYTICS_ADDRESSES", "some")
             .with("ANALYTICS_QUEUE_ROWS", "many")
-            .with("ANALYTICS_LINK_DAYS", "-");
+            .with("ANALYTICS_LINK_DAYS", "-")
+            .with("DATABASE_REPLICA_MAX_STALENESS_MS", "long");
         let mut read = source.reader();
         let settings = Settings::read(&mut read, 8085);
         let text = read.finish(settings).expect_err("bad settings").to_string();
@@ -72,6 +77,7 @@ mod tests {
             "ANALYTICS_ADDRESSES: must be hash, full or drop",
             "ANALYTICS_QUEUE_ROWS",
             "ANALYTICS_LINK_DAYS",
+            "DATABASE_REPLICA_MAX_STALENESS_MS",
             "LEADS_URL",
             "CLARION_PUBLIC_URL",
             "CLARION_LINK_SECRET",

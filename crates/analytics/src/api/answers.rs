@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use actix_web::get;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use chassis::InvalidInput;
 use chassis::auth::Caller;
 use chassis::http::Query;
+use chassis::reads::Read;
 use chrono::{DateTime, Duration, Utc};
 use common::auth::Scope;
 use common::values::Money;
@@ -123,7 +124,7 @@ pub struct FunnelStep {
     operation_id = "analytics_funnel",
     params(PeopleQuery),
     responses(
-        (status = 200, description = "How many people took the steps, each after the one before and all within the window", body = FunnelView),
+        (status = 200, description = "How many people took the steps, each after the one before and all within the window", body = FunnelView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
         (status = 422, description = "The query cannot be answered", body = common::Problem),
     )
 )]
@@ -132,7 +133,7 @@ pub(crate) async fn funnel(
     state: Data<State>,
     caller: Caller,
     query: Query<PeopleQuery>,
-) -> Result<web::Json<FunnelView>, Error> {
+) -> Result<Read<FunnelView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
     let period = query
         .report()
@@ -144,9 +145,8 @@ pub(crate) async fn funnel(
         let detail = format!("must hold 2 to {MAX_STEPS} steps");
         return Err(InvalidInput::field("query/steps", detail).into());
     }
-    let (people, steps) = state
-        .host
-        .db
+    let Read { value, staleness } = state
+        .reads
         .run(move |conn| {
             let people = counted::at_one_moment(conn, |conn| match period.campaign {
                 Some(_) => answers::funnel_of_campaign(conn, period, &steps, window),
@@ -155,18 +155,20 @@ pub(crate) async fn funnel(
             Ok::<_, Error>((people, steps))
         })
         .await?;
+    let (people, steps) = value;
     let first = people.first().copied().unwrap_or(0).max(1) as f64;
     let view = |(step, people): (Step, i64)| FunnelStep {
         step,
         people,
         rate: people as f64 / first,
     };
-    Ok(web::Json(FunnelView {
+    let value = FunnelView {
         from: period.from,
         to: period.to,
         window_days: window.num_days(),
         steps: steps.into_iter().zip(people).map(view).collect(),
-    }))
+    };
+    Ok(Read { value, staleness })
 }
 
 /// Who came when, and who came back.
@@ -194,7 +196,7 @@ pub struct Cohort {
     operation_id = "analytics_retention",
     params(PeopleQuery),
     responses(
-        (status = 200, description = "People by when they came first, and how many came back", body = RetentionView),
+        (status = 200, description = "People by when they came first, and how many came back", body = RetentionView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
         (status = 422, description = "The query cannot be answered", body = common::Problem),
     )
 )]
@@ -203,7 +205,7 @@ pub(crate) async fn retention(
     state: Data<State>,
     caller: Caller,
     query: Query<PeopleQuery>,
-) -> Result<web::Json<RetentionView>, Error> {
+) -> Result<Read<RetentionView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
     let report = query.report();
     let period = report.period(caller.workspace, state.host.clock.now())?;
@@ -218,9 +220,8 @@ pub(crate) async fn retention(
     }
     let start = PeopleQuery::step("start", query.start.as_deref())?;
     let back = PeopleQuery::step("back", query.back.as_deref())?;
-    let (rows, grid) = state
-        .host
-        .db
+    let answer = state
+        .reads
         .run(move |conn| {
             super::reports::check_zone(conn, &zone)?;
             let cut = Cut { unit, zone: &zone };
@@ -229,7 +230,7 @@ pub(crate) async fn retention(
             Ok::<_, Error>((rows, grid))
         })
         .await?;
-    Ok(web::Json(RetentionView {
+    Ok(answer.map(|(rows, grid)| RetentionView {
         from: period.from,
         to: period.to,
         interval,
@@ -293,7 +294,7 @@ pub struct Credit {
     operation_id = "analytics_attribution",
     params(PeopleQuery),
     responses(
-        (status = 200, description = "Conversions and revenue by the campaigns whose clicks led to them", body = AttributionView),
+        (status = 200, description = "Conversions and revenue by the campaigns whose clicks led to them", body = AttributionView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
         (status = 422, description = "The query cannot be answered", body = common::Problem),
     )
 )]
@@ -302,7 +303,7 @@ pub(crate) async fn attribution(
     state: Data<State>,
     caller: Caller,
     query: Query<PeopleQuery>,
-) -> Result<web::Json<AttributionView>, Error> {
+) -> Result<Read<AttributionView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
     let period = query
         .report()
@@ -317,9 +318,11 @@ pub(crate) async fn attribution(
             return Err(InvalidInput::fields(fields).into());
         }
     };
-    let rows = state
-        .host
-        .db
+    let Read {
+        value: rows,
+        staleness,
+    } = state
+        .reads
         .run(move |conn| Ok::<_, Error>(answers::touched(conn, period, window)?))
         .await?;
     let model = query.model.unwrap_or_default();
@@ -339,14 +342,15 @@ pub(crate) async fn attribution(
         campaign_id,
         credit: earned.view(),
     };
-    Ok(web::Json(AttributionView {
+    let value = AttributionView {
         from: period.from,
         to: period.to,
         model,
         window_days: window.num_days(),
         campaigns: campaigns.into_iter().map(view).collect(),
         unattributed,
-    }))
+    };
+    Ok(Read { value, staleness })
 }
 
 /// What a campaign earned.
@@ -431,7 +435,7 @@ pub struct SessionsView {
     operation_id = "analytics_sessions",
     params(PeopleQuery),
     responses(
-        (status = 200, description = "How often people came, and for how long", body = SessionsView),
+        (status = 200, description = "How often people came, and for how long", body = SessionsView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
         (status = 422, description = "The query cannot be answered", body = common::Problem),
     )
 )]
@@ -440,7 +444,7 @@ pub(crate) async fn sessions(
     state: Data<State>,
     caller: Caller,
     query: Query<PeopleQuery>,
-) -> Result<web::Json<SessionsView>, Error> {
+) -> Result<Read<SessionsView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
     let period = query
         .report()
@@ -449,20 +453,23 @@ pub(crate) async fn sessions(
     if !(1..=1440).contains(&gap) {
         return Err(InvalidInput::field("query/gap_minutes", "must be between 1 and 1440").into());
     }
-    let found = state
-        .host
-        .db
+    let Read {
+        value: found,
+        staleness,
+    } = state
+        .reads
         .run(move |conn| Ok::<_, Error>(answers::sessions(conn, period, Duration::minutes(gap))?))
         .await?;
     let each = |sum: i64| sum as f64 / found.sessions.max(1) as f64;
-    Ok(web::Json(SessionsView {
+    let value = SessionsView {
         from: period.from,
         to: period.to,
         sessions: found.sessions,
         bounced: found.bounced,
         views_per_session: each(found.views),
         seconds_per_session: each(found.seconds),
-    }))
+    };
+    Ok(Read { value, staleness })
 }
 
 /// A goal, and how often it was reached.
@@ -487,7 +494,7 @@ pub struct GoalsView {
     operation_id = "analytics_goals",
     params(PeopleQuery),
     responses(
-        (status = 200, description = "Which goals were reached, how often and by how many people", body = GoalsView),
+        (status = 200, description = "Which goals were reached, how often and by how many people", body = GoalsView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
         (status = 422, description = "The query cannot be answered", body = common::Problem),
     )
 )]
@@ -496,14 +503,13 @@ pub(crate) async fn goals(
     state: Data<State>,
     caller: Caller,
     query: Query<PeopleQuery>,
-) -> Result<web::Json<GoalsView>, Error> {
+) -> Result<Read<GoalsView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
     let report = query.report();
     let period = report.period(caller.workspace, state.host.clock.now())?;
     let most = report.most()?;
     let goals = state
-        .host
-        .db
+        .reads
         .run(move |conn| Ok::<_, Error>(answers::goals(conn, period, most)?))
         .await?;
     let view = |goal: answers::Goal| GoalView {
@@ -511,6 +517,7 @@ pub(crate) async fn goals(
         reached: goal.reached,
         people: goal.people,
     };
-    let items = goals.into_iter().map(view).collect();
-    Ok(web::Json(GoalsView { items }))
+    Ok(goals.map(|goals| GoalsView {
+        items: goals.into_iter().map(view).collect(),
+    }))
 }

@@ -1,9 +1,10 @@
 //! What `campaigns` asks.
 
 use actix_web::get;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use chassis::auth::ServiceCaller;
 use chassis::http::{Path, Query};
+use chassis::reads::Read;
 use common::dto::report::CampaignEngagement;
 use common::{CampaignId, WorkspaceId};
 use serde::Deserialize;
@@ -28,17 +29,15 @@ pub(crate) async fn engagement(
     _caller: ServiceCaller,
     id: Path<CampaignId>,
     query: Query<OfWorkspace>,
-) -> Result<web::Json<CampaignEngagement>, Error> {
+) -> Result<Read<CampaignEngagement>, Error> {
     let (workspace, campaign) = (query.workspace_id, id.into_inner());
-    let engagement = state
-        .host
-        .db
+    state
+        .reads
         .run(move |conn| {
             let answer = store::counted::at_one_moment(conn, |conn| {
                 store::reports::engagement(conn, workspace, campaign, LINKS)
             });
             Ok::<_, Error>(answer?)
         })
-        .await?;
-    Ok(web::Json(engagement))
+        .await
 }

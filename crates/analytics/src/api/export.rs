@@ -1,11 +1,13 @@
 //! `GET /api/v1/analytics/export`: a period's events as a file.
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use bytes::Bytes;
 use chassis::auth::Caller;
 use chassis::http::Query;
 use chassis::http::download::{CSV, download, encode, guarded};
+use chassis::reads;
 use chrono::{DateTime, SecondsFormat, Utc};
 use common::CampaignId;
 use common::auth::Scope;
@@ -103,9 +105,18 @@ pub(crate) async fn export(
         ),
         Format::Ndjson => ("events.ndjson", "application/x-ndjson", Bytes::new()),
     };
-    Ok(download(name, content_type, header, None, move |after| {
+    // A later part is never read from further back than this, only from nearer.
+    let staleness = reads::header(state.reads.staleness());
+    let mut answer = download(name, content_type, header, None, move |after| {
         part(state.clone(), period, format, after)
-    }))
+    });
+    if let Some((name, age)) = staleness
+        && let Ok(age) = HeaderValue::try_from(age)
+    {
+        let headers = answer.headers_mut();
+        headers.insert(HeaderName::from_static(name), age);
+    }
+    Ok(answer)
 }
 
 async fn part(
@@ -115,10 +126,10 @@ async fn part(
     after: Option<Place>,
 ) -> Result<(Bytes, Option<Option<Place>>), Error> {
     let events = state
-        .host
-        .db
+        .reads
         .run(move |conn| Ok::<_, Error>(exports::page(conn, period, after, PART)?))
-        .await?;
+        .await?
+        .value;
     let full = events.len() as i64 == PART;
     let last = events
         .last()

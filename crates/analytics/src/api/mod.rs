@@ -14,6 +14,7 @@ pub mod visits;
 pub mod write_keys;
 
 use actix_web::HttpRequest;
+use chassis::reads::Reads;
 use chassis::{Host, InvalidInput};
 use chrono::{DateTime, Utc};
 use common::page::PageQuery;
@@ -33,6 +34,8 @@ use crate::pipeline::Pipeline;
 #[derive(Clone, Debug)]
 pub struct State {
     pub host: Host,
+    /// Answers questions about what was recorded.
+    pub reads: Reads,
     pub pipeline: Pipeline,
     pub counters: Counters,
     pub keyring: Keyring,

@@ -1,10 +1,11 @@
 //! `GET /api/v1/analytics/{overview,timeseries,links,devices,channels}`
 
 use actix_web::get;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use chassis::InvalidInput;
 use chassis::auth::Caller;
 use chassis::http::Query;
+use chassis::reads::Read;
 use chrono::{DateTime, Duration, Utc};
 use common::auth::Scope;
 use common::dto::report::LinkHits;
@@ -242,7 +243,7 @@ pub(super) fn money(sums: Vec<Sum>) -> Vec<Money> {
     operation_id = "analytics_overview",
     params(ReportQuery),
     responses(
-        (status = 200, description = "What happened in the period", body = OverviewView),
+        (status = 200, description = "What happened in the period", body = OverviewView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
         (status = 422, description = "The query cannot be answered", body = common::Problem),
     )
 )]
@@ -251,22 +252,19 @@ pub(crate) async fn overview(
     state: Data<State>,
     caller: Caller,
     query: Query<ReportQuery>,
-) -> Result<web::Json<OverviewView>, Error> {
+) -> Result<Read<OverviewView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
-    overview_of(&state, caller.workspace, &query)
-        .await
-        .map(web::Json)
+    overview_of(&state, caller.workspace, &query).await
 }
 
 pub(super) async fn overview_of(
     state: &State,
     workspace: WorkspaceId,
     query: &ReportQuery,
-) -> Result<OverviewView, Error> {
+) -> Result<Read<OverviewView>, Error> {
     let period = query.period(workspace, state.host.clock.now())?;
-    let (counts, revenue) = state
-        .host
-        .db
+    let answer = state
+        .reads
         .run(move |conn| {
             let answer = counted::at_one_moment(conn, |conn| {
                 let pieces = counted::pieces(conn, period, Cut::default())?;
@@ -276,12 +274,12 @@ pub(super) async fn overview_of(
             Ok::<_, Error>(answer)
         })
         .await?;
-    Ok(OverviewView {
+    Ok(answer.map(|(counts, revenue)| OverviewView {
         from: period.from,
         to: period.to,
         counts: counts.into(),
         revenue: money(revenue),
-    })
+    }))
 }
 
 #[utoipa::path(
@@ -289,7 +287,7 @@ pub(super) async fn overview_of(
     operation_id = "analytics_timeseries",
     params(ReportQuery),
     responses(
-        (status = 200, description = "A point per interval, also where nothing happened", body = TimeseriesView),
+        (status = 200, description = "A point per interval, also where nothing happened", body = TimeseriesView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
         (status = 422, description = "The query cannot be answered", body = common::Problem),
     )
 )]
@@ -298,18 +296,16 @@ pub(crate) async fn timeseries(
     state: Data<State>,
     caller: Caller,
     query: Query<ReportQuery>,
-) -> Result<web::Json<TimeseriesView>, Error> {
+) -> Result<Read<TimeseriesView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
-    timeseries_of(&state, caller.workspace, &query)
-        .await
-        .map(web::Json)
+    timeseries_of(&state, caller.workspace, &query).await
 }
 
 pub(super) async fn timeseries_of(
     state: &State,
     workspace: WorkspaceId,
     query: &ReportQuery,
-) -> Result<TimeseriesView, Error> {
+) -> Result<Read<TimeseriesView>, Error> {
     let period = query.period(workspace, state.host.clock.now())?;
     let (interval, zone) = (query.interval(), query.zone()?);
     let (unit, length) = interval.unit();
@@ -318,8 +314,7 @@ pub(super) async fn timeseries_of(
         return Err(InvalidInput::field("query/interval", detail).into());
     }
     let points = state
-        .host
-        .db
+        .reads
         .run(move |conn| {
             check_zone(conn, &zone)?;
             let cut = Cut { unit, zone: &zone };
@@ -336,12 +331,12 @@ pub(super) async fn timeseries_of(
         at,
         counts: counts.into(),
     };
-    Ok(TimeseriesView {
+    Ok(points.map(|points| TimeseriesView {
         from: period.from,
         to: period.to,
         interval,
         points: points.into_iter().map(view).collect(),
-    })
+    }))
 }
 
 #[utoipa::path(
@@ -349,7 +344,7 @@ pub(super) async fn timeseries_of(
     operation_id = "analytics_links",
     params(ReportQuery),
     responses(
-        (status = 200, description = "The most followed links", body = LinksView),
+        (status = 200, description = "The most followed links", body = LinksView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
         (status = 422, description = "The query cannot be answered", body = common::Problem),
     )
 )]
@@ -358,26 +353,23 @@ pub(crate) async fn links(
     state: Data<State>,
     caller: Caller,
     query: Query<ReportQuery>,
-) -> Result<web::Json<LinksView>, Error> {
+) -> Result<Read<LinksView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
-    links_of(&state, caller.workspace, &query)
-        .await
-        .map(web::Json)
+    links_of(&state, caller.workspace, &query).await
 }
 
 pub(super) async fn links_of(
     state: &State,
     workspace: WorkspaceId,
     query: &ReportQuery,
-) -> Result<LinksView, Error> {
+) -> Result<Read<LinksView>, Error> {
     let period = query.period(workspace, state.host.clock.now())?;
     let limit = query.most()?;
     let items = state
-        .host
-        .db
+        .reads
         .run(move |conn| Ok::<_, Error>(reports::links(conn, period, limit)?))
         .await?;
-    Ok(LinksView { items })
+    Ok(items.map(|items| LinksView { items }))
 }
 
 /// What came from one kind of device, by humans.
@@ -442,12 +434,11 @@ async fn values(
     workspace: WorkspaceId,
     query: &ReportQuery,
     dimension: &'static str,
-) -> Result<Vec<Valued>, Error> {
+) -> Result<Read<Vec<Valued>>, Error> {
     let period = query.period(workspace, state.host.clock.now())?;
     let most = usize::try_from(query.most()?).unwrap_or(0);
     let values = state
-        .host
-        .db
+        .reads
         .run(move |conn| {
             let values = counted::at_one_moment(conn, |conn| {
                 counted::values(conn, period, dimension, most)
@@ -463,7 +454,7 @@ async fn values(
     operation_id = "analytics_devices",
     params(ReportQuery),
     responses(
-        (status = 200, description = "What people held in their hands", body = DevicesView),
+        (status = 200, description = "What people held in their hands", body = DevicesView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
         (status = 422, description = "The query cannot be answered", body = common::Problem),
     )
 )]
@@ -472,25 +463,25 @@ pub(crate) async fn devices(
     state: Data<State>,
     caller: Caller,
     query: Query<ReportQuery>,
-) -> Result<web::Json<DevicesView>, Error> {
+) -> Result<Read<DevicesView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
-    devices_of(&state, caller.workspace, &query)
-        .await
-        .map(web::Json)
+    devices_of(&state, caller.workspace, &query).await
 }
 
 pub(super) async fn devices_of(
     state: &State,
     workspace: WorkspaceId,
     query: &ReportQuery,
-) -> Result<DevicesView, Error> {
+) -> Result<Read<DevicesView>, Error> {
     let values = values(state, workspace, query, "device").await?;
     let view = |valued: &Valued| DeviceView {
         device: valued.value.first().cloned().unwrap_or_default(),
         counts: valued.into(),
     };
-    let items = values.iter().map(view).collect();
-    Ok(DevicesView { items })
+    let items = |values: Vec<Valued>| values.iter().map(view).collect();
+    Ok(values.map(|values| DevicesView {
+        items: items(values),
+    }))
 }
 
 #[utoipa::path(
@@ -498,7 +489,7 @@ pub(super) async fn devices_of(
     operation_id = "analytics_channels",
     params(ReportQuery),
     responses(
-        (status = 200, description = "Where people came from, by UTM parameters", body = ChannelsView),
+        (status = 200, description = "Where people came from, by UTM parameters", body = ChannelsView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
         (status = 422, description = "The query cannot be answered", body = common::Problem),
     )
 )]
@@ -507,18 +498,16 @@ pub(crate) async fn channels(
     state: Data<State>,
     caller: Caller,
     query: Query<ReportQuery>,
-) -> Result<web::Json<ChannelsView>, Error> {
+) -> Result<Read<ChannelsView>, Error> {
     caller.require(Scope::AnalyticsRead)?;
-    channels_of(&state, caller.workspace, &query)
-        .await
-        .map(web::Json)
+    channels_of(&state, caller.workspace, &query).await
 }
 
 pub(super) async fn channels_of(
     state: &State,
     workspace: WorkspaceId,
     query: &ReportQuery,
-) -> Result<ChannelsView, Error> {
+) -> Result<Read<ChannelsView>, Error> {
     let values = values(state, workspace, query, "channel").await?;
     let view = |valued: &Valued| {
         let part = |at: usize| {
@@ -535,6 +524,8 @@ pub(super) async fn channels_of(
             counts: valued.into(),
         }
     };
-    let items = values.iter().map(view).collect();
-    Ok(ChannelsView { items })
+    let items = |values: Vec<Valued>| values.iter().map(view).collect();
+    Ok(values.map(|values| ChannelsView {
+        items: items(values),
+    }))
 }

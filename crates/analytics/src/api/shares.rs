@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, delete, get, post};
 use chassis::InvalidInput;
 use chassis::auth::Caller;
 use chassis::http::{Json, Path, Query};
+use chassis::reads::Read;
 use chrono::{DateTime, Duration, Utc};
 use common::auth::Scope;
 use common::page::{Page, PageQuery};
@@ -253,12 +254,16 @@ async fn opened(state: &State, token: &str) -> Result<Share, Error> {
 }
 
 /// Whoever follows a link elsewhere must not take it along, and nobody is to find it.
-fn shown(body: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok()
+fn shown<T: Serialize>(answer: &Read<T>) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    if let Some(header) = answer.header() {
+        response.insert_header(header);
+    }
+    response
         .insert_header(("cache-control", "no-store"))
         .insert_header(("referrer-policy", "no-referrer"))
         .insert_header(("x-robots-tag", "noindex"))
-        .json(body)
+        .json(&answer.value)
 }
 
 #[utoipa::path(
@@ -277,7 +282,10 @@ pub(crate) async fn shared(
     token: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     let share = opened(&state, &token).await?;
-    Ok(shown(&SharedView::from(share)))
+    Ok(shown(&Read {
+        value: SharedView::from(share),
+        staleness: None,
+    }))
 }
 
 #[utoipa::path(

@@ -46,8 +46,9 @@ pub fn claim(
 /// Forgets ids older than the window, at most `limit` of them; answers how many.
 pub fn prune(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
     sql_query(
-        "DELETE FROM event_ids WHERE ctid = ANY (ARRAY(
-             SELECT ctid FROM event_ids WHERE received_at < $1 LIMIT $2))",
+        "DELETE FROM event_ids e
+         USING (SELECT workspace_id, id FROM event_ids WHERE received_at < $1 LIMIT $2) AS old
+         WHERE e.workspace_id = old.workspace_id AND e.id = old.id AND e.received_at < $1",
     )
     .bind::<Timestamptz, _>(now - chrono::Duration::days(WINDOW_DAYS))
     .bind::<diesel::sql_types::BigInt, _>(limit)

@@ -274,26 +274,38 @@ pub(super) const VALUE: &str = "ARRAY(SELECT text FROM
 /// How far back events are counted again when a visitor turns out to be somebody else.
 const REMEMBERED_DAYS: i64 = 30;
 
-/// Marks the hours in which visitors were counted who have become somebody else, some at a time;
-/// answers how many were looked at.
+/// Marks the hours in which visitors of a workspace were counted who have become somebody else,
+/// some at a time; answers how many were looked at. Places of rows mean nothing across machines,
+/// so it is one workspace's rows at a time.
 pub fn follow_changes(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     limit: i64,
 ) -> QueryResult<usize> {
+    #[derive(QueryableByName)]
+    struct Whose {
+        #[diesel(sql_type = SqlUuid)]
+        workspace_id: WorkspaceId,
+    }
+    let whose = sql_query("SELECT workspace_id FROM person_changes LIMIT 1");
+    let Some(Whose { workspace_id }) = whose.get_result(conn).optional()? else {
+        return Ok(0);
+    };
     sql_query(
         "WITH changed AS (
-             DELETE FROM person_changes WHERE ctid = ANY (ARRAY(
-                 SELECT ctid FROM person_changes LIMIT $2 FOR UPDATE SKIP LOCKED))
+             DELETE FROM person_changes WHERE workspace_id = $3 AND ctid = ANY (ARRAY(
+                 SELECT ctid FROM person_changes
+                 WHERE workspace_id = $3 LIMIT $2 FOR UPDATE SKIP LOCKED))
              RETURNING workspace_id, visitor),
          marked AS (
              INSERT INTO rollup_dirty
              SELECT DISTINCT e.workspace_id, date_trunc('hour', e.received_at, 'UTC')
              FROM events e JOIN changed c ON c.workspace_id = e.workspace_id AND c.visitor = e.visitor
-             WHERE e.received_at >= $1)
+             WHERE e.workspace_id = $3 AND e.received_at >= $1)
          SELECT workspace_id FROM changed",
     )
     .bind::<Timestamptz, _>(now - Duration::days(REMEMBERED_DAYS))
     .bind::<BigInt, _>(limit)
+    .bind::<SqlUuid, _>(workspace_id)
     .execute(conn)
 }
