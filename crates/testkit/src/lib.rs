@@ -6,6 +6,7 @@ mod client;
 mod database;
 mod dns;
 mod identity;
+mod oidc;
 mod peers;
 mod servers;
 
@@ -14,6 +15,7 @@ pub use client::{Client, Request, Response};
 pub use database::Database;
 pub use dns::Zone;
 pub use identity::Issuer;
+pub use oidc::{OidcProvider, Vouched, Wrong};
 pub use peers::StubPeer;
 pub use servers::Servers;
 
