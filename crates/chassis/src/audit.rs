@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::web;
 use chrono::{DateTime, Utc};
-use common::WorkspaceId;
-use common::auth::{Identity, Service, Verified};
+use common::auth::{Identity, Service, Subject, Verified};
+use common::{UserId, WorkspaceId};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use serde::{Deserialize, Serialize};
@@ -54,10 +54,13 @@ const OWN_RECORD: [&str; 5] = [
     "/visits/",
 ];
 
+/// Where a browser comes back from an identity provider: it only can as a GET.
+const RETURNS: &str = "/api/v1/oidc/callback";
+
 impl Acting {
     /// Of a request that may change something; None if it only reads or keeps its own record.
     pub(crate) fn of(method: &str, path: &str, address: Option<IpAddr>) -> Option<Self> {
-        let reads = matches!(method, "GET" | "HEAD" | "OPTIONS");
+        let reads = matches!(method, "GET" | "HEAD" | "OPTIONS") && path != RETURNS;
         let shares = path.starts_with("/api/v1/analytics/shares");
         let own = !shares && OWN_RECORD.iter().any(|prefix| path.starts_with(prefix));
         (!reads && !own).then(|| {
@@ -104,6 +107,17 @@ pub(crate) fn identified(token: &Verified) {
             }
             Identity::Service(service) => request.actor = format!("service:{service}"),
         }
+    };
+    // Outside of a request that changes something nobody asks.
+    ACTING.try_with(note).ok();
+}
+
+/// Notes a person whom the current request shows by other means than a token.
+pub fn acts(user: UserId, workspace: WorkspaceId) {
+    let note = |acting: &Acting| {
+        let mut request = acting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        request.actor = Subject::User(user).to_string();
+        request.workspace = Some(workspace);
     };
     // Outside of a request that changes something nobody asks.
     ACTING.try_with(note).ok();
