@@ -66,6 +66,24 @@ pub(crate) enum Error {
     PeopleOnly,
     #[error("only they themselves can change somebody's email or password")]
     NotYours,
+    #[error("nobody else vouches for people here")]
+    NoProvider,
+    #[error("this sign-in was not begun in this browser, or too long ago; begin anew")]
+    SignInLost,
+    #[error("the identity provider does not let you in")]
+    ProviderSaysNo,
+    #[error("what the identity provider says of you cannot be believed; begin anew")]
+    IdTokenWrong,
+    #[error("the identity provider knows no verified email address of yours")]
+    EmailNotVouchedFor,
+    #[error("there is an account with your email address; sign in to it, and link it from there")]
+    LinkFirst,
+    #[error("what the identity provider knows you by is linked to another account")]
+    LinkedElsewhere,
+    #[error("link {0} is not one of yours")]
+    LinkNotFound(uuid::Uuid),
+    #[error("you would not get in any more; set a password first")]
+    LastWayIn,
     #[error("somebody else has changed this meanwhile; read it again")]
     Edited,
     #[error(transparent)]
@@ -119,6 +137,15 @@ impl Fault for Error {
             Self::AboveOwnRole(_) => (StatusCode::FORBIDDEN, "role_above_own"),
             Self::PeopleOnly => (StatusCode::FORBIDDEN, "people_only"),
             Self::NotYours => (StatusCode::FORBIDDEN, "not_yourself"),
+            Self::NoProvider => (StatusCode::NOT_FOUND, "no_provider"),
+            Self::SignInLost => (StatusCode::UNPROCESSABLE_ENTITY, "sign_in_lost"),
+            Self::ProviderSaysNo => (StatusCode::UNAUTHORIZED, "provider_says_no"),
+            Self::IdTokenWrong => (StatusCode::UNAUTHORIZED, "id_token_wrong"),
+            Self::EmailNotVouchedFor => (StatusCode::FORBIDDEN, "email_not_vouched_for"),
+            Self::LinkFirst => (StatusCode::CONFLICT, "link_first"),
+            Self::LinkedElsewhere => (StatusCode::CONFLICT, "linked_elsewhere"),
+            Self::LinkNotFound(_) => (StatusCode::NOT_FOUND, "link_not_found"),
+            Self::LastWayIn => (StatusCode::CONFLICT, "last_way_in"),
             Self::Edited => (StatusCode::PRECONDITION_FAILED, "edited_meanwhile"),
             Self::Auth(error) => auth_kind(error),
             Self::Denied(error) => error.kind(),

@@ -6,6 +6,7 @@ mod domain;
 mod error;
 mod keys;
 mod mails;
+mod oidc;
 pub mod operator;
 mod passwords;
 mod revoking;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
 use crate::keys::Keys;
+use crate::oidc::Provider;
 use crate::passwords::Passwords;
 pub use crate::settings::{FirstOwner, Registration, Settings};
 use crate::state::State;
@@ -84,6 +86,11 @@ impl Service for Identity {
             (Name::Notifications, settings.notifications_url.clone()),
             (Name::Analytics, settings.analytics_url),
         ];
+        let oidc = settings.oidc.zip(settings.public_url.clone());
+        let oidc = oidc.map(|(oidc, public_url)| {
+            let (http, clock) = (host.http.clone(), host.clock.clone());
+            Provider::new(oidc, &public_url, http, clock)
+        });
         let post = settings.notifications_url.zip(settings.public_url);
         let post = post.map(|(url, public_url)| mails::Post {
             notifications: host.peer(Name::Notifications, url),
@@ -91,6 +98,7 @@ impl Service for Identity {
         });
         let state = State {
             post,
+            oidc,
             keys: keys.clone(),
             passwords: Passwords::new(cores)?,
             registration: settings.registration,

@@ -114,6 +114,8 @@ pub(crate) enum News {
     EmailChanged,
     SecondFactorOn,
     SecondFactorOff,
+    Linked,
+    Unlinked,
 }
 
 impl News {
@@ -123,6 +125,8 @@ impl News {
             Self::EmailChanged => "the email address of your account was changed to another one",
             Self::SecondFactorOn => "a second factor was added to your account",
             Self::SecondFactorOff => "the second factor of your account was removed",
+            Self::Linked => "another way to sign in was linked to your account",
+            Self::Unlinked => "a way to sign in was removed from your account",
         }
     }
 }

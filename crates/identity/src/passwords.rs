@@ -12,6 +12,8 @@ use tokio::sync::Semaphore;
 
 use crate::error::Error;
 
+/// Kept instead of a hash for people who have never set a password: none is right.
+pub(crate) const NO_PASSWORD: &str = "!";
 /// OWASP's parameters for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
@@ -60,8 +62,8 @@ impl Passwords {
     ) -> Result<Verdict, Error> {
         let nobody = Arc::clone(&self.nobody);
         self.in_turn(move || match stored {
-            Some(stored) => verify(&password, &stored),
-            None => verify(&password, &nobody).map(|_| Verdict::Wrong),
+            Some(stored) if stored != NO_PASSWORD => verify(&password, &stored),
+            _ => verify(&password, &nobody).map(|_| Verdict::Wrong),
         })
         .await
     }

@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::api::{
-    accounts, api_keys, audit, emails, invitations, pages, passwords, roles, second_factor,
+    accounts, api_keys, audit, emails, invitations, oidc, pages, passwords, roles, second_factor,
     services, sessions, tokens, users, workspaces,
 };
 
@@ -58,6 +58,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         )
         .service(web::resource("/api/v1/api-keys/{id}").delete(api_keys::delete))
         .configure(people_themselves)
+        .configure(by_a_provider)
         .service(web::resource("/api/v1/audit").get(audit::list))
         .service(web::resource("/api/v1/audit/export").get(audit::export))
         .service(web::resource("/internal/service-token").post(services::service_token))
@@ -100,6 +101,20 @@ fn people_themselves(config: &mut ServiceConfig) {
                 .get(pages::show)
                 .post(pages::act),
         );
+}
+
+fn by_a_provider(config: &mut ServiceConfig) {
+    config
+        .service(web::resource("/api/v1/oidc").get(oidc::get))
+        .service(web::resource("/api/v1/oidc/start").get(oidc::start))
+        .service(web::resource("/api/v1/oidc/callback").get(oidc::callback))
+        .service(web::resource("/api/v1/oidc/second-factor").post(oidc::second_factor))
+        .service(
+            web::resource("/api/v1/oidc/links")
+                .get(oidc::list)
+                .post(oidc::link),
+        )
+        .service(web::resource("/api/v1/oidc/links/{id}").delete(oidc::unlink));
 }
 
 /// The public part, for the merged document.
@@ -145,6 +160,13 @@ fn people_themselves(config: &mut ServiceConfig) {
         second_factor::begin,
         second_factor::confirm,
         second_factor::remove,
+        oidc::get,
+        oidc::start,
+        oidc::callback,
+        oidc::second_factor,
+        oidc::list,
+        oidc::link,
+        oidc::unlink,
         workspaces::get,
         workspaces::update,
         api_keys::create,

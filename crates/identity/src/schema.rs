@@ -138,6 +138,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    external_identities (issuer, subject) {
+        issuer -> Text,
+        subject -> Text,
+        id -> Uuid,
+        user_id -> Uuid,
+        email -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     audit_log (workspace_id, at, id) {
         workspace_id -> Uuid,
         at -> Timestamptz,
@@ -156,6 +167,8 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(external_identities -> users (user_id));
 diesel::joinable!(memberships -> users (user_id));
 diesel::joinable!(memberships -> workspaces (workspace_id));
+diesel::allow_tables_to_appear_in_same_query!(external_identities, users);
 diesel::allow_tables_to_appear_in_same_query!(invitations, memberships, roles, users, workspaces);

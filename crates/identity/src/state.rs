@@ -6,6 +6,7 @@ use common::values::Secret;
 
 use crate::keys::Keys;
 use crate::mails::Post;
+use crate::oidc::Provider;
 use crate::passwords::Passwords;
 use crate::settings::Registration;
 
@@ -19,6 +20,8 @@ pub(crate) struct State {
     pub(crate) service_secret: Secret,
     /// None: no mails are sent.
     pub(crate) post: Option<Post>,
+    /// None: people sign in here only.
+    pub(crate) oidc: Option<Provider>,
 }
 
 impl State {

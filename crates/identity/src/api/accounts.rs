@@ -249,7 +249,7 @@ async fn enter(
 }
 
 /// Takes the code of a person who has a second factor, so that it works no more.
-fn second_factor(
+pub(crate) fn second_factor(
     conn: &mut PgConnection,
     user: &User,
     code: Option<&str>,

@@ -5,6 +5,7 @@ pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod emails;
 pub(crate) mod invitations;
+pub(crate) mod oidc;
 pub(crate) mod pages;
 pub(crate) mod passwords;
 pub(crate) mod roles;

@@ -56,12 +56,24 @@ pub(crate) async fn start(
     body: Json<Login>,
 ) -> Result<HttpResponse, Error> {
     let (member, workspace) = authenticate(&state, body.into_inner(), &origin).await?;
-    if let Some(old) = request.cookie(COOKIE) {
-        end_session(&state, old.value()).await?;
-    }
-    let (cookie, session) = sessions::start(&state, &member, workspace.id, &origin).await?;
+    let (cookie, session) = begin(&state, &request, &member, &workspace, &origin).await?;
     let view = view(session, member, workspace);
-    Ok(HttpResponse::Created().cookie(cookie_of(cookie)).json(view))
+    Ok(HttpResponse::Created().cookie(cookie).json(view))
+}
+
+/// Begins a session of somebody who has shown who they are, and ends the one that this browser had.
+pub(crate) async fn begin(
+    state: &State,
+    request: &HttpRequest,
+    member: &Member,
+    workspace: &Workspace,
+    origin: &Origin,
+) -> Result<(Cookie<'static>, Session), Error> {
+    if let Some(old) = request.cookie(COOKIE) {
+        end_session(state, old.value()).await?;
+    }
+    let (cookie, session) = sessions::start(state, member, workspace.id, origin).await?;
+    Ok((cookie_of(cookie), session))
 }
 
 /// `GET /api/v1/session`
@@ -177,7 +189,7 @@ pub(crate) async fn issue(state: &State, cookie: &str) -> Result<IssuedToken, Er
 
 /// The session with the person and the workspace as they are now. A session ends with the
 /// membership, and with the password and the role it was begun with.
-async fn current(
+pub(crate) async fn current(
     state: &State,
     cookie: &str,
 ) -> Result<Option<(Session, Member, Workspace)>, Error> {
@@ -205,7 +217,7 @@ async fn current(
 }
 
 /// Ends a session and every token that was made from it.
-async fn end_session(state: &State, cookie: &str) -> Result<(), Error> {
+pub(crate) async fn end_session(state: &State, cookie: &str) -> Result<(), Error> {
     if let Some(session) = sessions::end(state, cookie).await? {
         revoke(state, session.id).await?;
     }

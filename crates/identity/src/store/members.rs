@@ -120,6 +120,16 @@ pub(crate) fn by_id(conn: &mut PgConnection, user: UserId) -> QueryResult<Option
         .optional()
 }
 
+/// The person, held until the transaction ends.
+pub(crate) fn lock(conn: &mut PgConnection, user: UserId) -> QueryResult<Option<User>> {
+    users::table
+        .find(user)
+        .select(User::as_select())
+        .for_update()
+        .first(conn)
+        .optional()
+}
+
 /// Everything a person belongs to, what they have belonged to longest first.
 pub(crate) fn workspaces_of(
     conn: &mut PgConnection,

@@ -3,6 +3,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod audit_log;
 pub(crate) mod authenticators;
+pub(crate) mod external_identities;
 pub(crate) mod invitations;
 pub(crate) mod mail_tokens;
 pub(crate) mod members;

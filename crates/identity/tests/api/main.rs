@@ -6,6 +6,7 @@ mod audit;
 mod forgery;
 mod invitations;
 mod mails;
+mod oidc;
 mod passwords;
 mod roles;
 mod second_factor;

@@ -46,7 +46,7 @@ async fn confirm(person: &Person, code: &str) -> Response {
 }
 
 /// Turns it on; the secret and the recovery codes.
-async fn enrol(app: &App, person: &Person) -> (Vec<u8>, Vec<String>) {
+pub(crate) async fn enrol(app: &App, person: &Person) -> (Vec<u8>, Vec<String>) {
     let enrolment: Value = begin(person, PASSWORD).await.assert_status(201).json();
     let secret = enrolment["secret"].as_str().expect("a secret");
     let uri = enrolment["otpauth_uri"].as_str().expect("a URI");

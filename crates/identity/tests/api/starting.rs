@@ -138,5 +138,53 @@ async fn the_document_names_every_public_route_once() {
     ids.dedup();
     assert_eq!(ids.len(), count);
     // What is routed is documented: the list of operations says when one is added.
-    assert_eq!(count, 44);
+    assert_eq!(count, 51);
+}
+
+#[test]
+fn a_provider_is_named_whole_and_safely() {
+    let refused = |pairs: &[(&str, &str)]| {
+        let mut source = chassis::settings::Source::default();
+        for (key, value) in [
+            ("DATABASE_URL", "postgres://localhost/x"),
+            ("CLARION_SERVICE_SECRET", "a secret of the tests"),
+            ("IDENTITY_URL", "http://127.0.0.1:1"),
+        ] {
+            source = source.with(key, value);
+        }
+        for (key, value) in pairs {
+            source = source.with(key, *value);
+        }
+        let mut read = source.reader();
+        let settings = <identity::Identity as chassis::Service>::settings(&mut read);
+        let refused = read.finish(settings).err().map(|bad| bad.to_string());
+        refused.unwrap_or_default()
+    };
+    let whole = [
+        ("IDENTITY_OIDC_ISSUER", "https://id.example.com/realm"),
+        ("IDENTITY_OIDC_CLIENT_ID", "clarion"),
+        ("IDENTITY_OIDC_CLIENT_SECRET", "secret"),
+        ("CLARION_PUBLIC_URL", "https://clarion.example.com"),
+    ];
+    assert_eq!(refused(&whole), "");
+    assert_eq!(refused(&[]), "");
+    let alone = refused(&whole[..1]);
+    for name in [
+        "IDENTITY_OIDC_CLIENT_ID",
+        "IDENTITY_OIDC_CLIENT_SECRET",
+        "CLARION_PUBLIC_URL",
+    ] {
+        assert!(alone.contains(name), "{name}: {alone}");
+    }
+    for issuer in [
+        "http://id.example.com",
+        "ftp://localhost/",
+        "https://id.example.com/?x=1",
+        "id.example.com",
+    ] {
+        let mut pairs = whole;
+        pairs[0].1 = issuer;
+        let why = refused(&pairs);
+        assert!(why.contains("IDENTITY_OIDC_ISSUER"), "{issuer}: {why}");
+    }
 }
