@@ -2,6 +2,7 @@
 
 mod forgery;
 mod matrix;
+mod provider;
 mod revocation;
 mod rotation;
 mod world;

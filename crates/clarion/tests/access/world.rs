@@ -65,6 +65,15 @@ impl World {
         }
     }
 
+    /// With an identity that was set up for the test.
+    pub(crate) fn of(identity: TestService<Identity>) -> Self {
+        Self {
+            identity,
+            servers: None,
+            redis: None,
+        }
+    }
+
     /// With the Redis at this address, which the test may stop.
     pub(crate) async fn with_redis(url: &str) -> Self {
         let setup = Setup::default().system_clock();
