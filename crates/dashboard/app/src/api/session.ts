@@ -24,6 +24,13 @@ export const sessionQuery = queryOptions({
   staleTime: Infinity,
 });
 
+/** Who else vouches for people here. */
+export const providerQuery = queryOptions({
+  queryKey: ["provider"],
+  queryFn: () => ask(api.GET("/api/v1/oidc")),
+  staleTime: Infinity,
+});
+
 export async function signIn(client: QueryClient, email: string, password: string, code?: string) {
   const body = code ? { email, password, code } : { email, password };
   const session = await ask(api.POST("/api/v1/session", { body }));

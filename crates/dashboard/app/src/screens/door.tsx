@@ -1,9 +1,9 @@
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
 import { useEffect, useState, type FormEvent, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { isProblem } from "../api/problem";
-import { signIn, signUp } from "../api/session";
+import { providerQuery, signIn, signUp } from "../api/session";
 import { Button, ErrorNote, TextField } from "../ui/kit";
 import { Brand } from "../ui/brand";
 
@@ -67,6 +67,18 @@ export function SignInForm({ email, onDone }: { email?: string; onDone: () => vo
   );
 }
 
+/** Away to whoever else vouches for people here, and back to where they wanted to be. */
+function Elsewhere({ next }: { next: string | undefined }) {
+  const { t } = useTranslation();
+  const provider = useQuery(providerQuery).data;
+  if (!provider?.enabled) return null;
+  return (
+    <a className="button" href={`/api/v1/oidc/start?return_to=${encodeURIComponent(next ?? "/")}`}>
+      {t("door.signInWith", { name: provider.name })}
+    </a>
+  );
+}
+
 export function SignIn() {
   const { t } = useTranslation();
   const { next } = useSearch({ from: "/sign-in" });
@@ -74,6 +86,7 @@ export function SignIn() {
   return (
     <Door title={t("door.signInTitle")}>
       <SignInForm onDone={() => router.history.push(next ?? "/")} />
+      <Elsewhere next={next} />
       <p className="small">{t("door.new")} <Link to="/sign-up">{t("door.signUp")}</Link></p>
     </Door>
   );
