@@ -5,6 +5,7 @@ mod dependencies;
 mod deployment;
 mod images;
 mod scripts;
+mod security;
 mod variables;
 mod workflows;
 mod workspace;
