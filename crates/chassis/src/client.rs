@@ -269,8 +269,14 @@ impl Peer {
         if Utc::now().timestamp_millis() < self.open_until_ms.load(Ordering::Relaxed) {
             return Err(Unavailable::new(self.service.as_str()).into());
         }
+        // Nobody waits longer for the peer than somebody waits for us.
+        let patience = context::left().map_or(DEADLINE, |left| left.min(DEADLINE));
+        if patience.is_zero() {
+            return Err(Unavailable::new(self.service.as_str()).into());
+        }
         let mut request = request
-            .timeout(DEADLINE)
+            .timeout(patience)
+            .header(context::TIMEOUT, patience.as_millis().to_string())
             .bearer_auth(self.tokens.token().await?)
             .header("x-request-id", context::request_id());
         if let Some(traceparent) = context::traceparent() {

@@ -144,6 +144,7 @@ impl Trail {
             trace_id: self.trace_id().to_owned(),
             span_id: self.traceparent()[36..52].to_owned(),
             sampled: self.parent[54] == b'1',
+            until: None,
         }
     }
 }

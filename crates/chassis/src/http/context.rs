@@ -1,6 +1,7 @@
 //! What follows a request through logs, events and calls to peers.
 
 use std::future::Future;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderMap;
 use rand::RngExt;
@@ -15,7 +16,12 @@ pub struct RequestContext {
     /// 8 bytes in lower-case hex: this service's part of the trace.
     pub span_id: String,
     pub sampled: bool,
+    /// Nobody waits for the answer after this.
+    pub until: Option<Instant>,
 }
+
+/// How many milliseconds somebody still waits, when a request sets out.
+pub const TIMEOUT: &str = "x-clarion-timeout-ms";
 
 task_local! {
     static CONTEXT: RequestContext;
@@ -31,7 +37,10 @@ impl RequestContext {
         let request_id = text("x-request-id")
             .filter(|id| well_formed(id))
             .map(str::to_owned);
+        let waits = text(TIMEOUT).and_then(|text| text.parse().ok());
+        let waits = waits.map(Duration::from_millis);
         Self {
+            until: waits.and_then(|waits| Instant::now().checked_add(waits)),
             request_id: request_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
             trace_id,
             span_id: random_hex(8),
@@ -65,6 +74,12 @@ pub fn request_id() -> String {
 /// The current request's `traceparent`, if there is a request.
 pub fn traceparent() -> Option<String> {
     CONTEXT.try_with(RequestContext::traceparent).ok()
+}
+
+/// How much longer somebody waits for the current request's answer, if anybody said so.
+pub fn left() -> Option<Duration> {
+    let until = CONTEXT.try_with(|context| context.until).ok().flatten()?;
+    Some(until.saturating_duration_since(Instant::now()))
 }
 
 /// The current context, to be carried to another thread.

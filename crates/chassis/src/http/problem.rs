@@ -67,6 +67,17 @@ impl Fault for NoMethod {
     }
 }
 
+/// Somebody said how long they wait, and it took longer.
+#[derive(Debug, thiserror::Error)]
+#[error("this took longer than anybody waits for it; whether it was done is not known")]
+pub(crate) struct TooLate;
+
+impl Fault for TooLate {
+    fn kind(&self) -> (StatusCode, &'static str) {
+        (StatusCode::GATEWAY_TIMEOUT, "deadline_passed")
+    }
+}
+
 /// The default handler: nothing lives here.
 pub async fn not_found() -> HttpResponse {
     problem(&NoRoute)

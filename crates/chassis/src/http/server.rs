@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::ALLOW;
+use actix_web::http::header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error, HttpServer};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::RequestContext;
 use super::origin::Origin;
-use super::problem::{NoMethod, not_found, problem};
+use super::problem::{NoMethod, TooLate, not_found, problem};
 use crate::audit::{self, Acting};
 use crate::host::Host;
 use crate::{feed, health, metrics};
@@ -96,6 +96,44 @@ async fn answered(
     Ok(response.into_response(problem))
 }
 
+/// A body up to this size comes with its request; the time that a longer one travels is not counted.
+const AT_ONCE: u64 = 64 * 1024;
+
+/// How long somebody waits for the answer. A long body comes as fast as its sender can.
+fn patience(request: &ServiceRequest, context: &RequestContext) -> Option<Duration> {
+    let headers = request.headers();
+    let length = headers.get(CONTENT_LENGTH).map(|value| value.to_str());
+    let short = match length {
+        Some(Ok(length)) => length.parse().is_ok_and(|length: u64| length <= AT_ONCE),
+        Some(Err(_)) => false,
+        None => !headers.contains_key(TRANSFER_ENCODING),
+    };
+    let until = context.until.filter(|_| short)?;
+    Some(until.saturating_duration_since(Instant::now()))
+}
+
+/// The answer, unless nobody waits for it any more: then the work is given up.
+async fn in_time(
+    next: Next<impl MessageBody + 'static>,
+    request: ServiceRequest,
+    patience: Option<Duration>,
+) -> Result<ServiceResponse, Error> {
+    let Some(patience) = patience else {
+        return answered(next, request).await;
+    };
+    let asked = request.request().clone();
+    let answer = async {
+        match patience.is_zero() {
+            true => None,
+            false => tokio::time::timeout(patience, answered(next, request))
+                .await
+                .ok(),
+        }
+    };
+    let late = || Ok(ServiceResponse::new(asked, problem(&TooLate)));
+    answer.await.unwrap_or_else(late)
+}
+
 /// Gives every request its context, counts it and logs it.
 async fn around(
     request: ServiceRequest,
@@ -110,7 +148,8 @@ async fn around(
     let path = request.path().to_owned();
     let answering = async {
         let acting = Acting::of(request.method().as_str(), &path, origin.address);
-        Acting::scope(acting, answered(next, request)).await
+        let patience = patience(&request, &context);
+        Acting::scope(acting, in_time(next, request, patience)).await
     };
     let response = context.clone().scope(answering).await?;
     let took = started.elapsed();

@@ -2,6 +2,7 @@
 
 mod auth;
 mod bell;
+mod deadline;
 mod feed;
 mod http;
 mod idempotency;

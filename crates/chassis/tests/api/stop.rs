@@ -42,7 +42,7 @@ async fn a_request_in_hand_ends_and_no_new_one_is_taken() {
     stopping.join().expect("it stopped");
 }
 
-fn waits_for_the_gate(app: &TestService<Probe>) -> bool {
+pub(crate) fn waits_for_the_gate(app: &TestService<Probe>) -> bool {
     use diesel::prelude::*;
     let sql = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
