@@ -24,6 +24,7 @@ pub mod reads;
 pub mod redis;
 pub mod revocation;
 pub mod schema;
+pub mod sealing;
 pub mod settings;
 pub mod sql;
 pub mod telemetry;

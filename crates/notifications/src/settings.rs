@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Service as _;
+use chassis::sealing::Vault;
 use chassis::settings::{Base, Reader};
 use chrono::TimeDelta;
 use common::token::Keyring;
-use common::values::{EmailAddress, Secret};
+use common::values::EmailAddress;
 use tokio_rustls::rustls::ServerConfig;
 use url::Url;
 
@@ -16,7 +17,6 @@ use crate::Notifications;
 use crate::delivery::Sending;
 use crate::domain::attachment::Limits;
 use crate::inbound::{self, BounceDomain, Origin};
-use crate::sealing::Vault;
 use crate::webhooks;
 use mail::smtp::Timeouts;
 
@@ -57,7 +57,7 @@ impl Settings {
         let base = Base::read(read, Notifications::NAME, Notifications::PORT);
         let environment = base.environment;
         let link_secret = read.secret("CLARION_LINK_SECRET");
-        let vault = vault(read, &link_secret);
+        let vault = Vault::read(read, Notifications::NAME, &link_secret);
         let mut link_keys = Keyring::new(link_secret);
         if let Some(old) = read.optional_secret("CLARION_LINK_SECRET_OLD") {
             link_keys = link_keys.and_accept(old);
@@ -113,16 +113,6 @@ fn attachments(read: &mut Reader<'_>) -> Limits {
         each: each << 20,
         together: together << 20,
         files,
-    }
-}
-
-/// A laptop needs no key of its own for what its database keeps.
-fn vault(read: &mut Reader<'_>, link_secret: &Secret) -> Vault {
-    let secret = read.optional_secret("CLARION_DATA_KEY");
-    let vault = Vault::new(secret.as_ref().unwrap_or(link_secret));
-    match read.optional_secret("CLARION_DATA_KEY_OLD") {
-        Some(old) => vault.and_open(&old),
-        None => vault,
     }
 }
 

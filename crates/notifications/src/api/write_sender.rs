@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chassis::InvalidInput;
+use chassis::sealing::Vault;
 use chrono::{DateTime, Utc};
 use common::FieldError;
 use common::ids::{SenderId, WorkspaceId};
@@ -11,7 +12,6 @@ use serde::{Deserialize, Deserializer};
 
 use crate::domain::sender as rules;
 use crate::domain::warm_up::WarmUp;
-use crate::sealing::Vault;
 use crate::store::senders::Sender;
 
 /// A new sender, or changes to one: what is absent stays, what is null is emptied. A new one needs

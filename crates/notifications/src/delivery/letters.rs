@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chassis::sealing::Vault;
 use chassis::{Db, Unavailable};
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::CampaignSnapshot;
@@ -17,7 +18,6 @@ use super::lane::Ready;
 use super::links::{Links, Personal};
 use super::outlets::Route;
 use super::signing::Signing;
-use crate::sealing::Vault;
 use crate::store::claims::{Claimed, Kind};
 use crate::store::{people, snapshots};
 use mail::mime::{self, Bulk, Mail, Unsubscribe};

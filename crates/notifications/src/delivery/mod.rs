@@ -23,13 +23,13 @@ mod signing;
 
 use std::sync::Arc;
 
+use chassis::sealing::Vault;
 use chassis::{Clock, Db};
 use chrono::TimeDelta;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::sealing::Vault;
 use crate::store::partitions::Partitions;
 use mail::smtp::{SmtpServer, Timeouts};
 

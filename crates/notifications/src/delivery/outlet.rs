@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chassis::sealing::Vault;
 use chrono::{DateTime, Utc};
 use common::ids::SenderId;
 use mail::smtp::{Reply, SmtpServer};
@@ -20,7 +21,6 @@ use super::{Breaker, Sending};
 use crate::domain::pace::Pace;
 use crate::domain::routing::{self, FALLBACK, Rank, Serves, Standing};
 use crate::domain::sender::OTHERS;
-use crate::sealing::Vault;
 use crate::store::senders::Sender;
 
 /// A sender that took a message this short a time ago refuses a message, not everybody.

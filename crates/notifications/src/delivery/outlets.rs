@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use chassis::sealing::Vault;
 use chassis::{Clock, Db, Unavailable};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::dto::dispatch::{Limit, LimitKind, Speed};
@@ -25,7 +26,6 @@ use super::{Meters, Sending};
 use crate::domain::pace::Pace;
 use crate::domain::routing::{Choice, Rank, Standing, choose};
 use crate::domain::warm_up::next_day;
-use crate::sealing::Vault;
 use crate::store::moves::Held;
 use crate::store::{replicas, senders};
 

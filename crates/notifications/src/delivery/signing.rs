@@ -4,12 +4,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use chassis::Db;
+use chassis::sealing::Vault;
 use chrono::{DateTime, Utc};
 use common::ids::WorkspaceId;
 use mail::dkim::{self, Signer};
 
 use super::letters::LoadError;
-use crate::sealing::Vault;
 use crate::store::domains;
 
 /// How soon a change of keys is noticed.

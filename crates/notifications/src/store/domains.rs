@@ -1,5 +1,6 @@
 //! Sending domains and their keys.
 
+use chassis::sealing::Vault;
 use chrono::{DateTime, Utc};
 use common::ids::{DomainId, WorkspaceId};
 use diesel::prelude::*;
@@ -7,7 +8,6 @@ use mail::dkim::{Algorithm, PrivateKey, Signer};
 use uuid::Uuid;
 
 use crate::schema::{domain_keys, domains};
-use crate::sealing::Vault;
 
 /// A domain that mails are sent from.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]

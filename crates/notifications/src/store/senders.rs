@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chassis::sealing::Vault;
 use chrono::{DateTime, NaiveDate, Utc};
 use common::ids::{SenderId, WorkspaceId};
 use common::values::Secret;
@@ -10,7 +11,6 @@ use mail::smtp::{SmtpServer, Tls};
 
 use crate::domain::warm_up::WarmUp;
 use crate::schema::{sender_days, senders};
-use crate::sealing::Vault;
 
 /// A mail server with its limits.
 #[derive(Clone, Debug, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]

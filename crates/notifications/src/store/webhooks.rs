@@ -1,12 +1,12 @@
 //! Endpoints of customers.
 
+use chassis::sealing::{Unreadable, Vault};
 use chrono::{DateTime, Utc};
 use common::ids::{WebhookId, WorkspaceId};
 use diesel::prelude::*;
 
 use crate::domain::webhook::SigningSecret;
 use crate::schema::webhooks;
-use crate::sealing::{Unreadable, Vault};
 
 /// A URL that events are posted to.
 #[derive(Clone, Debug, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
+use chassis::sealing::Vault;
 use chassis::{Clock, Db, Host, Unavailable, outbox};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::events::WebhookDisabled;
@@ -17,7 +18,6 @@ use super::Outlet;
 use super::meters::Meters;
 use super::post::{Client, Outcome};
 use crate::domain::webhook;
-use crate::sealing::Vault;
 use crate::store::webhook_deliveries::{self, Attempt, Delivery, Lease};
 use crate::store::webhooks::{self, Webhook};
 
