@@ -7,12 +7,14 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::Host;
+use chassis::sealing::Vault;
 use chrono::{DateTime, Utc};
 use common::auth::{Claims, KeySet, TOKEN_TYPE};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::sealed;
 use crate::store::signing_keys::{self as table, StoredKey};
 use crate::tokens::SERVICE_S;
 
@@ -42,8 +44,11 @@ pub(crate) struct Jwks {
 }
 
 /// The keys in use. Clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct Keys(Arc<RwLock<Current>>);
+#[derive(Clone)]
+pub(crate) struct Keys {
+    current: Arc<RwLock<Current>>,
+    vault: Vault,
+}
 
 #[derive(Default)]
 struct Current {
@@ -53,15 +58,18 @@ struct Current {
 
 impl Keys {
     /// Makes the first key if there is none, and loads all.
-    pub(crate) async fn start(host: &Host) -> Result<Self, Error> {
-        let keys = Self::default();
-        let now = host.clock.now();
+    pub(crate) async fn start(host: &Host, vault: Vault) -> Result<Self, Error> {
+        let current = Arc::default();
+        let keys = Self { current, vault };
+        let (vault, now) = (keys.vault.clone(), host.clock.now());
         host.db
             .transaction(move |conn| {
                 table::take_turns(conn)?;
                 // One that retires later is followed by another one already.
                 if table::usable(conn, now)?.is_empty() {
-                    table::insert(conn, &new_key(now)?)?;
+                    let mut key = new_key(now)?;
+                    key.pkcs8 = vault.seal(&key.pkcs8);
+                    table::insert(conn, &key)?;
                 }
                 Ok::<_, Error>(())
             })
@@ -87,9 +95,20 @@ impl Keys {
         let now = host.clock.now();
         // A retired key is published until every token it signed has expired.
         let since = now - chrono::Duration::seconds(SERVICE_S + 60);
+        let vault = self.vault.clone();
         let stored = host
             .db
-            .run(move |conn| Ok::<_, Error>(table::usable(conn, since)?))
+            .run(move |conn| {
+                let mut stored = table::usable(conn, since)?;
+                for key in &mut stored {
+                    if sealed::is_plain(&key.pkcs8) {
+                        // The operator's command has no key to seal it with.
+                        table::seal(conn, key, &vault.seal(&key.pkcs8))?;
+                    }
+                    key.pkcs8 = sealed::open(&vault, &key.pkcs8)?;
+                }
+                Ok::<_, Error>(stored)
+            })
             .await?;
         let jwks = Jwks {
             keys: stored.iter().map(jwk).collect::<Result<_, _>>()?,
@@ -101,18 +120,18 @@ impl Keys {
             let set = KeySet::from_jwks(&set.map_err(Error::internal)?);
             host.verifier.replace(set);
         }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Current { signing, jwks };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current { signing, jwks };
         Ok(())
     }
 
     pub(crate) fn jwks(&self) -> Jwks {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.jwks.clone()
     }
 
     /// Signs `claims` as an access token (RFC 9068).
     pub(crate) fn sign(&self, claims: &Claims) -> Result<String, Error> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let (kid, key) = current
             .signing
             .as_ref()

@@ -12,6 +12,7 @@ mod passwords;
 mod revoking;
 mod routes;
 mod schema;
+mod sealed;
 mod sessions;
 mod settings;
 mod state;
@@ -78,7 +79,8 @@ impl Service for Identity {
             Starting::with_verifier(settings.base, Self::migrations(), client::http(), verifier)
                 .await?;
         let host = starting.host.clone();
-        let keys = Keys::start(&host).await?;
+        sealed::everything(&host, &settings.vault).await?;
+        let keys = Keys::start(&host, settings.vault.clone()).await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let noting = [
             (Name::Leads, settings.leads_url),
@@ -103,6 +105,7 @@ impl Service for Identity {
             passwords: Passwords::new(cores)?,
             registration: settings.registration,
             service_secret,
+            vault: settings.vault,
             host: host.clone(),
         };
         let own = state.clone();

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use chassis::sealing::Vault;
 use chassis::settings::{Base, Environment, Reader};
 use common::auth::Service;
 use common::values::{EmailAddress, Secret};
@@ -25,6 +26,8 @@ pub struct Settings {
     pub analytics_url: Option<Url>,
     /// Who else vouches for people.
     pub oidc: Option<Oidc>,
+    /// What seals the secrets that the database keeps.
+    pub vault: Vault,
 }
 
 /// An OpenID provider that knows this installation as its client.
@@ -124,12 +127,14 @@ impl Settings {
             Environment::Local | Environment::Dev => Registration::Open,
         };
         let public_url = read.optional("CLARION_PUBLIC_URL");
+        let vault = Vault::read(read, Service::Identity, &base.service_secret);
         Self {
             oidc: Oidc::read(read, public_url.as_ref()),
             first_owner: first_owner(read),
             registration: read.or("IDENTITY_REGISTRATION", default),
             notifications_url: read.optional("NOTIFICATIONS_URL"),
             public_url,
+            vault,
             leads_url: read.optional("LEADS_URL"),
             campaigns_url: read.optional("CAMPAIGNS_URL"),
             analytics_url: read.optional("ANALYTICS_URL"),

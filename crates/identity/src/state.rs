@@ -1,6 +1,7 @@
 //! What every handler of identity may use.
 
 use chassis::Host;
+use chassis::sealing::Vault;
 use chrono::{DateTime, Utc};
 use common::values::Secret;
 
@@ -18,6 +19,7 @@ pub(crate) struct State {
     pub(crate) passwords: Passwords,
     pub(crate) registration: Registration,
     pub(crate) service_secret: Secret,
+    pub(crate) vault: Vault,
     /// None: no mails are sent.
     pub(crate) post: Option<Post>,
     /// None: people sign in here only.

@@ -2,8 +2,10 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
+use chassis::Fault;
 use chassis::http::{Json, Origin};
 use chassis::jobs;
+use chassis::sealing::Vault;
 use chrono::{DateTime, Utc};
 use common::WorkspaceId;
 use common::auth::Role;
@@ -195,9 +197,38 @@ pub(crate) async fn login(
     signed_in(&state, member, workspace, sign_in).map(Json)
 }
 
-/// Who it is that knows this password and has this second factor. An unknown address costs as much
-/// time as a wrong password.
+/// Who it is that knows this password and has this second factor; the log hears of it.
 pub(crate) async fn authenticate(
+    state: &State,
+    login: Login,
+    origin: &Origin,
+) -> Result<(Member, Workspace), Error> {
+    let known = recognise(state, login, origin).await;
+    match &known {
+        Ok((member, workspace)) => told_in("password", member, workspace, origin),
+        Err(error) => told_refused("password", error, origin),
+    }
+    known
+}
+
+/// Notes a sign-in in the log.
+pub(crate) fn told_in(way: &str, member: &Member, workspace: &Workspace, origin: &Origin) {
+    tracing::info!(
+        user.id = %member.user.id, workspace.id = %workspace.id, way, address = ?origin.address,
+        "somebody signed in"
+    );
+}
+
+/// Notes a refused sign-in in the log; what they typed is not in it.
+pub(crate) fn told_refused(way: &str, error: &Error, origin: &Origin) {
+    let (status, code) = error.kind();
+    if status.is_client_error() {
+        tracing::info!(code, way, address = ?origin.address, "a sign-in was refused");
+    }
+}
+
+/// An unknown address costs as much time as a wrong password.
+async fn recognise(
     state: &State,
     login: Login,
     origin: &Origin,
@@ -232,12 +263,12 @@ async fn enter(
     code: Option<String>,
     workspace: Option<WorkspaceId>,
 ) -> Result<(Member, Workspace), Error> {
-    let now = state.now();
+    let (now, vault) = (state.now(), state.vault.clone());
     state
         .host
         .db
         .transaction(move |conn| {
-            second_factor(conn, &user, code.as_deref(), now)?;
+            second_factor(conn, &vault, &user, code.as_deref(), now)?;
             if let Verdict::Outdated(better) = verdict {
                 members::rehash(conn, user.id, &user.password_hash, &better)?;
                 user.password_hash = better;
@@ -251,6 +282,7 @@ async fn enter(
 /// Takes the code of a person who has a second factor, so that it works no more.
 pub(crate) fn second_factor(
     conn: &mut PgConnection,
+    vault: &Vault,
     user: &User,
     code: Option<&str>,
     now: DateTime<Utc>,
@@ -260,7 +292,7 @@ pub(crate) fn second_factor(
         return Ok(());
     }
     let code = code.ok_or(Error::CodeNeeded)?;
-    let taken = authenticators::take_code(conn, user.id, code, now)?
+    let taken = authenticators::take_code(conn, vault, user.id, code, now)?
         || authenticators::take_recovery(conn, user.id, code)?;
     taken.then_some(()).ok_or(Error::CodeWrong)
 }

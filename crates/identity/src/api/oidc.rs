@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
-use super::accounts::{home, second_factor as take_second_factor};
+use super::accounts::{home, second_factor as take_second_factor, told_in, told_refused};
 use super::sessions::{self as browsers, person};
 use crate::bootstrap;
 use crate::domain::{Member, Name, Standing, User, Workspace};
@@ -218,7 +218,10 @@ pub(crate) async fn callback(
     query: Query<Returned>,
 ) -> HttpResponse {
     let done = come_back(&state, &request, &origin, query.into_inner()).await;
-    done.unwrap_or_else(|error| refusal(&request, &error))
+    done.unwrap_or_else(|error| {
+        told_refused("provider", &error, &origin);
+        refusal(&request, &error)
+    })
 }
 
 async fn come_back(
@@ -316,6 +319,7 @@ async fn enter(
     return_to: &str,
 ) -> Result<HttpResponse, Error> {
     let (cookie, _) = browsers::begin(state, request, member, workspace, origin).await?;
+    told_in("provider", member, workspace, origin);
     let mut done = cookie_of(String::new());
     done.make_removal();
     Ok(go_to(return_to).cookie(cookie).cookie(done).finish())
@@ -432,11 +436,14 @@ pub(crate) async fn second_factor(
     form: Form<CodeForm>,
 ) -> HttpResponse {
     let done = enter_with_code(&state, &request, &origin, form.into_inner().code).await;
-    done.unwrap_or_else(|error| match error {
-        Error::CodeWrong if wants_page(&request) => {
-            code_page(StatusCode::UNAUTHORIZED, &error.to_string())
+    done.unwrap_or_else(|error| {
+        told_refused("provider", &error, &origin);
+        match error {
+            Error::CodeWrong if wants_page(&request) => {
+                code_page(StatusCode::UNAUTHORIZED, &error.to_string())
+            }
+            error => refusal(&request, &error),
         }
-        error => refusal(&request, &error),
     })
 }
 
@@ -457,11 +464,11 @@ async fn enter_with_code(
         .await?;
     let target = Target::of(Some(&user), "");
     throttle::check(state, &target, origin).await?;
-    let checked = user.clone();
+    let (checked, vault) = (user.clone(), state.vault.clone());
     let taken = state
         .host
         .db
-        .transaction(move |conn| take_second_factor(conn, &checked, Some(&code), now))
+        .transaction(move |conn| take_second_factor(conn, &vault, &checked, Some(&code), now))
         .await;
     if matches!(taken, Err(Error::CodeWrong)) {
         throttle::note(state, &target, origin).await?;

@@ -113,6 +113,7 @@ pub(crate) async fn begin(
     let user = prove(&state, user, body.into_inner().current_password, &origin).await?;
     let mut secret = vec![0; SECRET_BYTES];
     aws_lc_rs::rand::fill(&mut secret).map_err(Error::internal)?;
+    let vault = state.vault.clone();
     let enrolment = Enrolment {
         secret: BASE32_NOPAD.encode(&secret),
         otpauth_uri: otpauth_uri(&secret, &user.email),
@@ -127,7 +128,7 @@ pub(crate) async fn begin(
             }
             let fresh = Authenticator {
                 user_id: user.id,
-                secret,
+                secret: vault.seal(&secret),
                 confirmed_at: None,
                 last_step: 0,
                 created_at: now,
@@ -162,7 +163,7 @@ pub(crate) async fn confirm(
     let recovery_codes = (0..RECOVERY_CODES)
         .map(|_| recovery_code())
         .collect::<Result<Vec<_>, _>>()?;
-    let kept = recovery_codes.clone();
+    let (kept, vault) = (recovery_codes.clone(), state.vault.clone());
     let confirmed = state
         .host
         .db
@@ -171,7 +172,7 @@ pub(crate) async fn confirm(
             if known.confirmed_at.is_some() {
                 return Err(Error::SecondFactorThere);
             }
-            if !authenticators::take_code(conn, user, &code, now)? {
+            if !authenticators::take_code(conn, &vault, user, &code, now)? {
                 return Err(Error::CodeWrong);
             }
             authenticators::confirm(conn, user, now)?;

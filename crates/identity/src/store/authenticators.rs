@@ -1,17 +1,21 @@
 //! Second factors and the codes for when a phone is lost.
 
+use chassis::sealing::Vault;
 use chrono::{DateTime, Utc};
 use common::UserId;
 use diesel::prelude::*;
 
 use crate::domain::accepted_step;
+use crate::error::Error;
 use crate::schema::{authenticators, recovery_codes};
+use crate::sealed;
 use crate::tokens;
 
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = authenticators)]
 pub(crate) struct Authenticator {
     pub(crate) user_id: UserId,
+    /// Sealed.
     pub(crate) secret: Vec<u8>,
     pub(crate) confirmed_at: Option<DateTime<Utc>>,
     pub(crate) last_step: i64,
@@ -43,10 +47,11 @@ pub(crate) fn delete(conn: &mut PgConnection, user: UserId) -> QueryResult<bool>
 /// Takes a code of the app, once: two uses of it at the same time wait for each other.
 pub(crate) fn take_code(
     conn: &mut PgConnection,
+    vault: &Vault,
     user: UserId,
     code: &str,
     now: DateTime<Utc>,
-) -> QueryResult<bool> {
+) -> Result<bool, Error> {
     let known: Option<Authenticator> = authenticators::table
         .find(user)
         .select(Authenticator::as_select())
@@ -54,13 +59,36 @@ pub(crate) fn take_code(
         .first(conn)
         .optional()?;
     let Some(known) = known else { return Ok(false) };
-    let Some(step) = accepted_step(&known.secret, code, known.last_step, now) else {
+    let secret = sealed::open(vault, &known.secret)?;
+    let Some(step) = accepted_step(&secret, code, known.last_step, now) else {
         return Ok(false);
     };
     diesel::update(authenticators::table.find(user))
         .set(authenticators::last_step.eq(step))
         .execute(conn)?;
     Ok(true)
+}
+
+/// Those that an older release kept as they are.
+pub(crate) fn plain(conn: &mut PgConnection) -> QueryResult<Vec<Authenticator>> {
+    authenticators::table
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(
+            "octet_length(secret) <= 20",
+        ))
+        .select(Authenticator::as_select())
+        .load(conn)
+}
+
+/// Keeps a secret sealed from now on, unless it has become another one.
+pub(crate) fn seal(
+    conn: &mut PgConnection,
+    known: &Authenticator,
+    sealed: &[u8],
+) -> QueryResult<usize> {
+    diesel::update(authenticators::table.find(known.user_id))
+        .filter(authenticators::secret.eq(&known.secret))
+        .set(authenticators::secret.eq(sealed))
+        .execute(conn)
 }
 
 pub(crate) fn confirm(

@@ -4,7 +4,7 @@ use diesel::sql_query;
 
 use crate::schema::signing_keys;
 
-/// A key as it is kept.
+/// A key as it is kept: sealed, but for a moment after `clarion keys rotate` has made it.
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = signing_keys)]
 pub(crate) struct StoredKey {
@@ -46,4 +46,18 @@ pub(crate) fn take_turns(conn: &mut PgConnection) -> QueryResult<()> {
     sql_query("SELECT pg_advisory_xact_lock(hashtextextended('identity first start', 0))")
         .execute(conn)?;
     Ok(())
+}
+
+pub(crate) fn all(conn: &mut PgConnection) -> QueryResult<Vec<StoredKey>> {
+    signing_keys::table
+        .select(StoredKey::as_select())
+        .load(conn)
+}
+
+/// Keeps a key sealed from now on, unless another replica has done so.
+pub(crate) fn seal(conn: &mut PgConnection, key: &StoredKey, sealed: &[u8]) -> QueryResult<usize> {
+    diesel::update(signing_keys::table.find(&key.kid))
+        .filter(signing_keys::pkcs8.eq(&key.pkcs8))
+        .set(signing_keys::pkcs8.eq(sealed))
+        .execute(conn)
 }

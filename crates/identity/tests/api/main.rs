@@ -9,6 +9,7 @@ mod mails;
 mod oidc;
 mod passwords;
 mod roles;
+mod sealing;
 mod second_factor;
 mod sessions;
 mod starting;

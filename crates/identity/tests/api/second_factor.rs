@@ -9,7 +9,7 @@ use crate::support::{App, PASSWORD, Person, login, register};
 const PATH: &str = "/api/v1/second-factor";
 
 /// What an authenticator app shows at this moment (RFC 6238).
-fn code(app: &App, secret: &[u8]) -> String {
+pub(crate) fn code(app: &App, secret: &[u8]) -> String {
     let step = app.clock.now().timestamp() / 30;
     let key = Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
     let tag = sign(&key, &step.to_be_bytes());
@@ -19,7 +19,7 @@ fn code(app: &App, secret: &[u8]) -> String {
     format!("{:06}", number % 1_000_000)
 }
 
-async fn with_code(app: &App, email: &str, code: &str) -> Response {
+pub(crate) async fn with_code(app: &App, email: &str, code: &str) -> Response {
     app.anonymous()
         .post("/api/v1/login")
         .json(&json!({ "email": email, "password": PASSWORD, "code": code }))
