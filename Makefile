@@ -5,6 +5,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CLARION := $(TARGET)/release/clarion
 # More arguments for the command at the end of a recipe: make up ARGS="--http-addr 127.0.0.1:9000"
 ARGS ?=
+# What is built
+PROGRAMS = -p clarion
 
 .DEFAULT_GOAL := help
 .PHONY: help up test demo bench bench-gateway bench-send bench-ingest bench-reports chaos fuzz migrate lint fmt clean-data screenshots build packages dashboard
@@ -28,6 +30,7 @@ bench: build ## Measure speed as ratios against what the machine can do
 	@exec $(CLARION) bench $(ARGS)
 
 bench-gateway: ARGS += --only gateway
+bench-gateway: PROGRAMS += -p gateway
 bench-gateway: bench ## Only the gateway, against nginx over the same upstream
 
 bench-send: ARGS += --only send,growth
@@ -65,7 +68,7 @@ clean-data: ## Delete the data of `make up`
 	@deploy/setup/clean-data.sh
 
 build: packages dashboard
-	cargo build --locked --release -p clarion
+	cargo build --locked --release $(PROGRAMS)
 
 dashboard: packages
 	@deploy/setup/dashboard.sh

@@ -20,14 +20,30 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Runs service `S` as its own process: `serve` (the default), `migrate`, or `health`.
 pub fn main<S: Service>() -> ExitCode {
     let command = std::env::args().nth(1);
-    let done = match command.as_deref() {
+    ended::<S>(match command.as_deref() {
         None | Some("serve") => serve::<S>(),
         Some("migrate") => apply::<S>(),
         Some("health") => look::<S>(),
         Some(other) => Err(anyhow::anyhow!(
             "unknown command {other}: use serve, migrate or health"
         )),
-    };
+    })
+}
+
+/// The same for a service without a database: `serve` (the default), or `health`. Such a program
+/// needs no library of Postgres.
+pub fn main_without_database<S: Service>() -> ExitCode {
+    let command = std::env::args().nth(1);
+    ended::<S>(match command.as_deref() {
+        None | Some("serve") => serve::<S>(),
+        Some("health") => look::<S>(),
+        Some(other) => Err(anyhow::anyhow!(
+            "unknown command {other}: use serve or health"
+        )),
+    })
+}
+
+fn ended<S: Service>(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -37,7 +53,15 @@ pub fn main<S: Service>() -> ExitCode {
     }
 }
 
-fn serve<S: Service>() -> anyhow::Result<()> {
+/// Has the kernel back this process with small pages only. The allocator asks for huge ones, and a
+/// process of a few megabytes in half a dozen threads stands on more of those than it uses.
+pub fn use_small_pages() {
+    // A kernel that cannot is a kernel that has no huge pages.
+    nix::sys::prctl::set_thp_disable(true).ok();
+}
+
+/// Runs service `S` with the settings of this process until a signal stops it.
+pub fn serve<S: Service>() -> anyhow::Result<()> {
     let source = Source::from_process();
     let mut read = source.reader();
     let logs = LogSettings::read(&mut read);

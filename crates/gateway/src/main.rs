@@ -1,3 +1,4 @@
 fn main() -> std::process::ExitCode {
-    chassis::process::main::<gateway::Gateway>()
+    chassis::process::use_small_pages();
+    chassis::process::main_without_database::<gateway::Gateway>()
 }

@@ -6,7 +6,8 @@
 //! limit, with an access log, against nginx with its access log. The request id, the metrics and
 //! the headers that we add are on in both of ours.
 //!
-//! The gateway runs alone, as its own binary would. The upstream is a small server in this process
+//! The gateway runs alone: its own binary where it is beside this one, as `make bench-gateway` has
+//! it, or else this one as if it were. The upstream is a small server in this process
 //! that answers two words, and identity's keys.
 
 use std::net::SocketAddr;
@@ -368,9 +369,18 @@ async fn start_gateway(
 ) -> anyhow::Result<(SocketAddr, Running)> {
     let address = free_address()?;
     std::fs::write(folder.join("routes.toml"), ROUTES)?;
-    let mut command = guarded(&std::env::current_exe().context("cannot find this program")?);
+    let this = std::env::current_exe().context("cannot find this program")?;
+    let own = this.with_file_name("gateway");
+    let mut command = match own.is_file() {
+        true => guarded(&own),
+        false => {
+            say("gateway: its own binary is not built; this one takes its place, with more memory");
+            let mut command = guarded(&this);
+            command.args(["bench", "--gateway-alone"]);
+            command
+        }
+    };
     command
-        .args(["bench", "--gateway-alone"])
         .current_dir(folder)
         .env_clear()
         .env("GATEWAY_HTTP_ADDR", address.to_string())
@@ -397,6 +407,7 @@ async fn start_gateway(
 
 /// What `main` of the gateway's own binary does.
 pub(super) async fn alone() -> anyhow::Result<()> {
+    chassis::process::use_small_pages();
     let source = Source::from_process();
     let mut read = source.reader();
     let logs = LogSettings::read(&mut read);
