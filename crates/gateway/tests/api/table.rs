@@ -218,3 +218,39 @@ async fn what_matters_least_is_refused_first() {
     ask("/high").await.assert_status(200);
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
+
+#[actix_web::test]
+async fn a_hangup_has_the_table_read_again_although_its_file_looks_the_same() {
+    let (old, new) = (Replica::start("old").await, Replica::start("new").await);
+    let text = |replica: &Replica| one_route(&replica.url(), "");
+    let routes = Routes::new(&text(&old));
+    let app = with(&routes).await;
+    let load = Load::start(app.address, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n", 500);
+    load.pass(100).await;
+    // Once this is taken, the file is watched, and the signal is listened to.
+    routes.write(&text(&new));
+    testkit::eventually("the new table is taken", || async { new.requests() > 10 }).await;
+    // The same length and the same time: nobody who only looks at that sees it.
+    let path = std::path::PathBuf::from(routes.path());
+    let known = std::fs::metadata(&path).expect("it is there");
+    let beside = path.with_extension("next");
+    let padding = text(&new).len().saturating_sub(text(&old).len());
+    let same = format!("{}{}", text(&old), " ".repeat(padding));
+    std::fs::write(&beside, &same).expect("a new file");
+    let file = std::fs::File::options().write(true).open(&beside);
+    let file = file.expect("it was written");
+    file.set_modified(known.modified().expect("a time"))
+        .expect("it is ours");
+    assert_eq!(same.len() as u64, known.len());
+    std::fs::rename(&beside, &path).expect("it takes its place");
+    let before = old.requests();
+    load.pass(1_000).await;
+    assert_eq!(old.requests(), before, "it was read without being asked");
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGHUP).expect("it is heard");
+    testkit::eventually("the table is read", || async {
+        old.requests() > before + 10
+    })
+    .await;
+    let failures = load.failures().await;
+    assert!(failures.is_empty(), "{failures:?}");
+}
