@@ -9,6 +9,7 @@ mod migrate;
 mod process;
 mod rescore;
 mod secrets;
+mod serve;
 mod up;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ struct Command {
 enum Verb {
     /// Run everything in this process, with a private Postgres, Redis and mailbox where no server is given
     Up(up::Args),
+    /// Run one service in this process, as its own image does
+    Serve(serve::Args),
     /// Make each service's role and schema, and bring the schemas up to date
     Migrate(migrate::Args),
     /// Rotate the keys that access tokens are signed with
@@ -49,6 +52,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Command::parse().verb {
         Verb::Up(args) => up::run(args),
+        Verb::Serve(args) => serve::run(args),
         Verb::Migrate(args) => migrate::run(args),
         Verb::Keys(args) => keys::run(args),
         Verb::Ledger(args) => ledger::run(args),

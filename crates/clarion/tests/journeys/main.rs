@@ -1,5 +1,6 @@
 //! Stories across all services: the real binary, real Postgres and Redis, real SMTP.
 
+mod accounts;
 mod campaign;
 mod chaos;
 mod crashes;
@@ -7,5 +8,6 @@ mod dashboard;
 mod documents;
 mod outages;
 mod platform;
+mod rolling;
 mod spam;
 mod starting;
