@@ -6,9 +6,9 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix_web::web;
+use actix_web::{HttpRequest, web};
 use chrono::{DateTime, Utc};
-use common::auth::{Identity, Service, Subject, Verified};
+use common::auth::{Caller, Identity, Service, Subject, Verified};
 use common::{UserId, WorkspaceId};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::auth::ServiceCaller;
 use crate::feed::FeedError;
 use crate::host::Host;
-use crate::http::{Json, context};
+use crate::http::{Json, Origin, context};
 use crate::sql::fixed;
 
 /// Most entries that are taken over at once.
@@ -135,6 +135,47 @@ pub(crate) fn announce(conn: &mut PgConnection) -> QueryResult<()> {
         .bind::<Text, _>(request)
         .get_result::<String>(conn)
         .map(|_| ())
+}
+
+impl Request {
+    /// Of somebody whose request keeps its own record, for [`note`].
+    pub fn of(caller: &Caller, request: &HttpRequest) -> Self {
+        let peer = request.peer_addr().map(|peer| peer.ip());
+        Self {
+            actor: caller.subject.to_string(),
+            workspace: Some(caller.workspace),
+            method: request.method().to_string(),
+            route: request.path().to_owned(),
+            request_id: context::request_id(),
+            address: Origin::of(request.headers(), peer).address,
+        }
+    }
+}
+
+/// Notes what somebody made in a table that nobody watches, by one statement: where rows are many
+/// and most of them nobody's.
+pub fn note(
+    conn: &mut PgConnection,
+    request: &Request,
+    resource: &str,
+    id: Uuid,
+    after: &serde_json::Value,
+) -> QueryResult<()> {
+    let Some(workspace) = request.workspace else {
+        return Ok(());
+    };
+    let said = serde_json::to_value(request).unwrap_or_default();
+    fixed::<()>(
+        "INSERT INTO audit_entries (workspace_id, request, action, resource, resource_id, after)
+         VALUES ($1, $2, 'insert', $3, $4, $5)",
+    )
+    .bind::<SqlUuid, _>(workspace.0)
+    .bind::<Jsonb, _>(said)
+    .bind::<Text, _>(resource)
+    .bind::<Text, _>(id.to_string())
+    .bind::<Jsonb, _>(after)
+    .execute(conn)
+    .map(|_| ())
 }
 
 /// One change of one row.

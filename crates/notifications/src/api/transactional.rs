@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use chassis::auth::{Caller, ServiceCaller};
 use chassis::http::{Json, idempotency_key};
 use chassis::idempotency::{self, IdempotencyKey};
-use chassis::{InvalidInput, Unavailable};
+use chassis::{InvalidInput, Unavailable, audit};
 use common::auth::Scope;
 use common::dto::dispatch::{
     AmbiguousPolicy, CampaignSnapshot, Content, ContentFormat, HouseMail, Mailbox,
@@ -18,7 +18,7 @@ use common::json::RawJson;
 use common::values::EmailAddress;
 use content::RenderError;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::check;
 use super::upload::{self, InlineAttachment, MessageForm};
@@ -110,7 +110,8 @@ pub(crate) async fn create(
     };
     let key = idempotency_key(&request, &asked)?;
     let files = incoming.files().to_vec();
-    let answer = accept(&state, workspace, key, message, files).await?;
+    let by = Some(audit::Request::of(&caller, &request));
+    let answer = accept(&state, workspace, by, key, message, files).await?;
     state.wake.ring();
     Ok(HttpResponse::Accepted().json(answer))
 }
@@ -141,15 +142,16 @@ pub(crate) async fn of_the_house(
         attachments: Vec::new(),
     };
     let nobody = WorkspaceId(uuid::Uuid::nil());
-    let answer = accept(&state, nobody, Some(key), message, Vec::new()).await?;
+    let answer = accept(&state, nobody, None, Some(key), message, Vec::new()).await?;
     state.wake.ring();
     Ok(HttpResponse::Accepted().json(answer))
 }
 
-/// Puts a message into the ledger, once per key.
+/// Puts a message into the ledger, once per key, and into the trail who sent it.
 async fn accept(
     state: &AppState,
     workspace: WorkspaceId,
+    by: Option<audit::Request>,
     key: Option<IdempotencyKey>,
     message: NewMessage,
     files: Vec<Attachment>,
@@ -211,6 +213,11 @@ async fn accept(
                     attachments: &files,
                 };
                 let id = handover::add_single(conn, &partitions, workspace, &single, now)?;
+                if let Some(by) = &by {
+                    // Not to whom: that goes when the person does.
+                    let what = json!({ "kind": "transactional" });
+                    audit::note(conn, by, "messages", id.0, &what)?;
+                }
                 Ok::<_, Error>(MessageRef { id })
             })
         })

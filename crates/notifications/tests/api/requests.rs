@@ -1,10 +1,10 @@
 //! What is asked over HTTP, and what is refused.
 
-use common::auth::{Role, Service as Name};
-use common::ids::{CampaignId, MessageId, WorkspaceId};
+use common::auth::{Claims, Role, Scope, ScopeSet, Service as Name, Subject};
+use common::ids::{ApiKeyId, CampaignId, MessageId, WorkspaceId};
 use common::token::{MailToken, Purpose};
 use serde_json::{Value, json};
-use testkit::eventually;
+use testkit::{Client, Issuer, eventually};
 
 use crate::support::{World, person, snapshot};
 
@@ -128,6 +128,47 @@ async fn a_transactional_message_is_sent_once_per_key() {
     })
     .await;
     assert_eq!(world.post.count(), 1);
+}
+
+#[actix_web::test]
+async fn the_trail_says_which_key_sent_a_message() {
+    let world = World::start().await;
+    let (key, now) = (ApiKeyId::new(), world.app.clock.now().timestamp());
+    let claims = Claims::new(
+        Subject::ApiKey(key),
+        Some(world.app.workspace),
+        None,
+        ScopeSet::of(&[Scope::MessagesSend]),
+        now,
+        600,
+    );
+    let program = Client::new(world.app.url(), Some(Issuer::shared().sign(&claims)));
+    let send = || {
+        let request = program.post("/api/v1/messages").json(&new_message());
+        request
+            .header("Idempotency-Key", "k1")
+            .header("x-forwarded-for", "192.0.2.7")
+            .send()
+    };
+    let message: Value = send().await.assert_status(202).json();
+    // A repetition sends nothing and is not noted.
+    send().await.assert_status(202);
+    let trail = world.app.as_service(Name::Identity);
+    let entries: Value = trail
+        .get("/internal/audit")
+        .send()
+        .await
+        .assert_status(200)
+        .json();
+    let entries = entries.as_array().expect("entries");
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    let entry = &entries[0];
+    assert_eq!(entry["resource"], "messages");
+    assert_eq!(entry["resource_id"], message["id"]);
+    assert_eq!(entry["request"]["actor"], format!("key:{key}"));
+    assert_eq!(entry["request"]["address"], "192.0.2.7");
+    assert_eq!(entry["action"], "insert");
+    assert!(!entry.to_string().contains("ada@example.com"), "{entry}");
 }
 
 #[actix_web::test]
