@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use chassis::sealing::Vault;
 use chassis::settings::Source;
 use chassis::{Clock, Service};
 use chrono::{DateTime, Utc};
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Client, Database, Issuer, Servers, StubPeer};
 
+const SERVICE_SECRET: &str = "service secret of the tests";
 /// The secret that mails' tokens are signed with in tests.
 const LINK_SECRET: &str = "links of the tests";
 
@@ -109,7 +111,7 @@ fn usual<S: Service>(database: &Database, peers: &HashMap<Name, StubPeer>) -> So
         .with("DATABASE_POOL", "6")
         .with("HTTP_WORKERS", "1")
         .with("DRAIN_SECONDS", "2")
-        .with("CLARION_SERVICE_SECRET", "service secret of the tests")
+        .with("CLARION_SERVICE_SECRET", SERVICE_SECRET)
         .with("CLARION_LINK_SECRET", LINK_SECRET)
         .with("CLARION_PUBLIC_URL", "http://clarion.test");
     for (peer, stub) in peers {
@@ -205,6 +207,11 @@ impl<S: Service> TestService<S> {
     /// Signs and opens the tokens inside mails, as the services do.
     pub fn links(&self) -> Keyring {
         Keyring::new(Secret::new(LINK_SECRET))
+    }
+
+    /// Opens what the service seals where no `CLARION_DATA_KEY` is set.
+    pub fn vault(&self) -> Vault {
+        Vault::new(S::NAME, &Secret::new(SERVICE_SECRET))
     }
 
     /// A connection in the service's schema, as its role.

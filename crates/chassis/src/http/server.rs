@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::middleware::{Next, from_fn};
@@ -121,17 +122,14 @@ async fn in_time(
     let Some(patience) = patience else {
         return answered(next, request).await;
     };
-    let asked = request.request().clone();
-    let answer = async {
-        match patience.is_zero() {
-            true => None,
-            false => tokio::time::timeout(patience, answered(next, request))
-                .await
-                .ok(),
-        }
+    let answer = match patience.is_zero() {
+        true => None,
+        false => tokio::time::timeout(patience, answered(next, request))
+            .await
+            .ok(),
     };
-    let late = || Ok(ServiceResponse::new(asked, problem(&TooLate)));
-    answer.await.unwrap_or_else(late)
+    let late = || InternalError::from_response(TooLate, problem(&TooLate));
+    answer.unwrap_or_else(|| Err(late().into()))
 }
 
 /// Gives every request its context, counts it and logs it.
@@ -146,18 +144,23 @@ async fn around(
     let request_id = context.request_id.clone();
     let origin = Origin::of(request.headers(), request.peer_addr().map(|peer| peer.ip()));
     let path = request.path().to_owned();
+    let patience = patience(&request, &context);
+    // What is given up takes its request along.
+    let known = patience.and_then(|_| request.match_pattern());
     let answering = async {
         let acting = Acting::of(request.method().as_str(), &path, origin.address);
-        let patience = patience(&request, &context);
         Acting::scope(acting, in_time(next, request, patience)).await
     };
-    let response = context.clone().scope(answering).await?;
+    let answer = context.clone().scope(answering).await;
     let took = started.elapsed();
-    let status = response.status().as_u16();
-    let route = response
-        .request()
-        .match_pattern()
-        .unwrap_or_else(|| "unmatched".into());
+    let (status, route) = match &answer {
+        Ok(response) => (
+            response.status(),
+            known.or_else(|| response.request().match_pattern()),
+        ),
+        Err(error) => (error.as_response_error().status_code(), known),
+    };
+    let (status, route) = (status.as_u16(), route.unwrap_or_else(|| "unmatched".into()));
     if let Some(host) = host {
         host.metrics.request(method.as_str(), &route, status, took);
     }
@@ -165,5 +168,5 @@ async fn around(
         request.id = %request_id, trace.id = %context.trace_id,
         %method, route, status, took_ms = took.as_secs_f64() * 1e3, "request"
     );
-    Ok(response)
+    answer
 }

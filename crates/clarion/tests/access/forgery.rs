@@ -46,6 +46,8 @@ impl Genuine {
         let key: Key = diesel::sql_query("SELECT pkcs8 FROM signing_keys")
             .get_result(&mut world.identity.connect())
             .expect("there is a key");
+        let key = world.identity.vault().open(&key.pkcs8);
+        let key = key.expect("it was sealed");
         let set: Value = world
             .identity
             .anonymous()
@@ -61,7 +63,7 @@ impl Genuine {
             body: parts[1].into(),
             signature: parts[2].into(),
             jwk: set["keys"][0].clone(),
-            key: Ed25519KeyPair::from_pkcs8(&key.pkcs8).expect("a key pair"),
+            key: Ed25519KeyPair::from_pkcs8(&key).expect("a key pair"),
         }
     }
 

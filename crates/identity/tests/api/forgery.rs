@@ -191,7 +191,8 @@ async fn what_the_right_key_signed_wrongly_is_refused() {
     let key: Key = diesel::sql_query("SELECT pkcs8 FROM signing_keys")
         .get_result(&mut app.connect())
         .expect("there is a key");
-    let key = aws_lc_rs::signature::Ed25519KeyPair::from_pkcs8(&key.pkcs8).expect("a key pair");
+    let key = app.vault().open(&key.pkcs8).expect("it was sealed");
+    let key = aws_lc_rs::signature::Ed25519KeyPair::from_pkcs8(&key).expect("a key pair");
     let sign = |header: &Value, claims: &Value| {
         let signed = format!("{}.{}", encode(header), encode(claims));
         let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).as_ref());
