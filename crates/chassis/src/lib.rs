@@ -15,6 +15,7 @@ pub mod host;
 pub mod http;
 pub mod idempotency;
 pub mod jobs;
+mod memory;
 pub mod metrics;
 pub mod migrate;
 pub mod outbound;

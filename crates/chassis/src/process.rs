@@ -8,14 +8,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::host::Service;
+use crate::memory;
 use crate::migrate;
 use crate::settings::Source;
 use crate::telemetry::LogSettings;
-
-/// Rendering and JSON allocate much and briefly, on many threads: the system's allocator showed in
-/// the profile of a campaign.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs service `S` as its own process: `serve` (the default), `migrate`, or `health`.
 pub fn main<S: Service>() -> ExitCode {
@@ -110,6 +106,7 @@ fn look<S: Service>() -> anyhow::Result<()> {
 
 /// The runtime for background work; each HTTP worker has one of its own.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    memory::give_back_soon();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
