@@ -126,12 +126,11 @@ impl Batch {
             .filter_map(|event| Some((event.workspace_id, event.said.as_deref()?)));
         let said: Vec<_> = said.collect();
         let tells_addresses = !said.is_empty() && store::people::hear(conn, &said)?;
-        store::events::copy(conn, rows)?;
+        store::batches::insert(conn, self.id, rows, &duplicates, now)?;
         for (workspace, items) in engagements {
             let batch_id = self.id;
             outbox::push(conn, workspace, &EngagementRecorded { batch_id, items })?;
         }
-        store::batches::insert(conn, self.id, &duplicates, now)?;
         self.tells_addresses = tells_addresses;
         Ok(duplicates)
     }

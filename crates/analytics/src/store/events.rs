@@ -13,6 +13,11 @@ pub fn copy(conn: &mut PgConnection, rows: Vec<&Event>) -> QueryResult<()> {
     }
     let received = rows.iter().map(|row| (row.workspace_id, row.received_at));
     rollups::touch(conn, received)?;
+    copy_alone(conn, rows)
+}
+
+/// Writes events whose hours are noted by something else in the same transaction.
+pub(super) fn copy_alone(conn: &mut PgConnection, rows: Vec<&Event>) -> QueryResult<()> {
     diesel::copy_from(events::table)
         .from_insertable(rows)
         .execute(conn)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chassis::sql::fixed;
 use chrono::{DateTime, Duration, DurationRound, Utc};
 use common::WorkspaceId;
 use diesel::prelude::*;
@@ -34,15 +35,22 @@ pub fn touch(
     conn: &mut PgConnection,
     received: impl Iterator<Item = (WorkspaceId, DateTime<Utc>)>,
 ) -> QueryResult<()> {
-    let hours: BTreeSet<_> = received
-        .map(|(workspace, at)| (workspace, hour(at)))
-        .collect();
-    let (workspaces, hours): (Vec<_>, Vec<_>) = hours.into_iter().unzip();
-    sql_query("INSERT INTO rollup_dirty SELECT * FROM unnest($1::uuid[], $2::timestamptz[])")
+    let (workspaces, hours) = hours(received);
+    fixed::<()>("INSERT INTO rollup_dirty SELECT * FROM unnest($1::uuid[], $2::timestamptz[])")
         .bind::<Array<SqlUuid>, _>(workspaces)
         .bind::<Array<Timestamptz>, _>(hours)
         .execute(conn)?;
     Ok(())
+}
+
+/// The hours in which something was received, each once, beside its workspace.
+pub fn hours(
+    received: impl Iterator<Item = (WorkspaceId, DateTime<Utc>)>,
+) -> (Vec<WorkspaceId>, Vec<DateTime<Utc>>) {
+    let hours: BTreeSet<_> = received
+        .map(|(workspace, at)| (workspace, hour(at)))
+        .collect();
+    hours.into_iter().unzip()
 }
 
 /// An hour of a workspace that is to be counted.
