@@ -6,10 +6,10 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use chassis::auth::Caller;
-use chassis::http::{Json, Origin, Path};
+use chassis::http::{Json, Origin, Path, Query};
 use chassis::revocation::Revoked;
 use chrono::{DateTime, Utc};
-use common::auth::Subject;
+use common::auth::{Scope, Subject};
 use common::dto::access::IssuedToken;
 use common::{UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,8 @@ use crate::tokens::{self, ACCESS_S};
 pub(crate) struct SessionView {
     user: UserView,
     workspace: WorkspaceView,
+    /// What they may do in it.
+    scopes: Vec<Scope>,
     /// Goes into `X-CSRF-Token` of every request that changes something.
     csrf_token: String,
     /// The session ends then at the latest, and earlier when it is not used.
@@ -76,25 +78,43 @@ pub(crate) async fn begin(
     Ok((cookie_of(cookie), session))
 }
 
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Asking {
+    /// Whether 204 says that nobody is signed in, instead of 401: browsers log each 401 as an error.
+    #[serde(default)]
+    quiet: bool,
+}
+
 /// `GET /api/v1/session`
 #[utoipa::path(
     get, path = "/api/v1/session", tag = "identity", operation_id = "identity_session_get",
-    security(()),
+    security(()), params(Asking),
     responses(
         (status = 200, description = "Who is signed in", body = SessionView),
+        (status = 204, description = "Nobody is, and `quiet` was asked for"),
         (status = 401, description = "Nobody is", body = common::Problem),
+        (status = 422, description = "The query was refused", body = common::Problem),
         (status = 503, description = "Sessions cannot be read at the moment", body = common::Problem),
     )
 )]
 pub(crate) async fn get(
     state: Data<State>,
     request: HttpRequest,
-) -> Result<Json<SessionView>, Error> {
-    let cookie = request.cookie(COOKIE).ok_or(Error::NoSession)?;
-    let (session, member, workspace) = current(&state, cookie.value())
-        .await?
-        .ok_or(Error::NoSession)?;
-    Ok(Json(view(session, member, workspace)))
+    asking: Query<Asking>,
+) -> Result<HttpResponse, Error> {
+    let found = match request.cookie(COOKIE) {
+        Some(cookie) => current(&state, cookie.value()).await?,
+        None => None,
+    };
+    match found {
+        Some((session, member, workspace)) => {
+            Ok(HttpResponse::Ok().json(view(session, member, workspace)))
+        }
+        None if asking.quiet => Ok(HttpResponse::NoContent().finish()),
+        None => Err(Error::NoSession),
+    }
 }
 
 /// Fails unless the request repeats the session's CSRF token, which other sites cannot know.
@@ -398,6 +418,7 @@ pub(crate) async fn end_others(state: Data<State>, caller: Caller) -> Result<Htt
 
 fn view(session: Session, member: Member, workspace: Workspace) -> SessionView {
     SessionView {
+        scopes: member.standing.scopes().iter().collect(),
         user: member.into(),
         workspace: workspace.into(),
         expires_at: session.ends_at(),

@@ -183,12 +183,23 @@ async fn a_browser_switches_by_a_new_cookie() {
     assert_ne!(csrf(&switched), token);
     let body: Value = switched.json();
     assert_eq!(body["workspace"]["id"], second);
+    let scopes = body["scopes"].as_array().expect("scopes");
+    assert!(scopes.contains(&json!("users:write")), "{scopes:?}");
     let look = |cookie: &str| {
         let request = app.anonymous().get("/api/v1/session");
         request.header("cookie", cookie).send()
     };
     look(&cookie(&switched)).await.assert_status(200);
     look(&old).await.assert_error(401, "session_missing");
+    let quiet = |query: &str| {
+        let request = app
+            .anonymous()
+            .get(&format!("/api/v1/session?quiet={query}"));
+        request.header("cookie", &old).send()
+    };
+    quiet("true").await.assert_status(204);
+    quiet("false").await.assert_error(401, "session_missing");
+    quiet("perhaps").await.assert_error(422, "invalid_input");
     switch(second, &token)
         .send()
         .await

@@ -3047,6 +3047,8 @@ export interface components {
              * @description The session ends then at the latest, and earlier when it is not used.
              */
             expires_at: string;
+            /** @description What they may do in it. */
+            scopes: components["schemas"]["Scope"][];
             user: components["schemas"]["identity.User"];
             workspace: components["schemas"]["identity.Workspace"];
         };
@@ -10150,7 +10152,10 @@ export interface operations {
     };
     identity_session_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether 204 says that nobody is signed in, instead of 401: browsers log each 401 as an error. */
+                quiet?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -10166,6 +10171,13 @@ export interface operations {
                     "application/json": components["schemas"]["identity.Session"];
                 };
             };
+            /** @description Nobody is, and `quiet` was asked for */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["Malformed"];
             /** @description Nobody is */
             401: {
@@ -10178,6 +10190,15 @@ export interface operations {
             };
             403: components["responses"]["Forbidden"];
             414: components["responses"]["UriTooLong"];
+            /** @description The query was refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             429: components["responses"]["TooMany"];
             431: components["responses"]["HeadTooLarge"];
             502: components["responses"]["BadGateway"];
