@@ -18,6 +18,11 @@ export function count(value: number | null | undefined): string {
   return once("count", () => new Intl.NumberFormat(locale())).format(value);
 }
 
+/** A number that may be broken. */
+export function decimal(value: number): string {
+  return once("decimal", () => new Intl.NumberFormat(locale(), { maximumFractionDigits: 2 })).format(value);
+}
+
 /** A share of a whole; a dash where there is no whole. */
 export function percent(part: number | null | undefined, whole: number | null | undefined): string {
   if (!whole || part === null || part === undefined) return "–";
@@ -66,6 +71,10 @@ export function writeMoney(amount: number, currency: string): string {
 export function dateTime(value: string | Date): string {
   const make = () => new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" });
   return once("dateTime", make).format(new Date(value));
+}
+
+export function isAhead(value: string, now = Date.now()): boolean {
+  return Date.parse(value) > now;
 }
 
 export function day(value: string | Date): string {
