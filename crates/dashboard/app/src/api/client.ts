@@ -29,11 +29,14 @@ const middleware: Middleware = {
   },
 };
 
+/** Of a person who is signed in: what they typed is not right. */
+const WRONG = new Set(["code_wrong", "code_needed", "wrong_credentials"]);
+
 /** Whether the session is over, or another one took its place (its token fits no more). */
 async function isOver(response: Response): Promise<boolean> {
-  if (response.status !== 403) return response.status === 401;
-  const body: unknown = await response.clone().json().catch(() => null);
-  return new ProblemError(403, body).code === "csrf_mismatch";
+  if (response.status !== 401 && response.status !== 403) return false;
+  const { code } = new ProblemError(response.status, await response.clone().json().catch(() => null));
+  return response.status === 401 ? !WRONG.has(code) : code === "csrf_mismatch";
 }
 
 // `fetch` is looked up at each call, so that tests can stand in for it.

@@ -131,8 +131,28 @@ export const overviewQuery = (period: Pick<Period, "from" | "to">) =>
   queryOptions({
     queryKey: ["analytics", "overview", period],
     queryFn: ({ signal }) => ask(api.GET("/api/v1/analytics/overview", { params: { query: period }, signal })),
-    refetchInterval: 5_000,
+    // What happens is told live; this is for when nobody tells.
+    refetchInterval: 30_000,
   });
+
+/** A page of what a part answers. */
+interface Items<T> { items: T[] }
+export interface Start {
+  parts: {
+    campaigns?: Items<Campaign>;
+    analytics?: Schemas["analytics.Overview"];
+    messages?: Items<Schemas["notifications.Message"]>;
+    lists?: Items<List>;
+  };
+  /** The parts that did not answer, with the reason. */
+  missing: { part: keyof Start["parts"]; code: string; detail: string }[];
+}
+
+/** What the dashboard begins with, in one answer; the figures are of the last 30 days. */
+export const startQuery = queryOptions({
+  queryKey: ["overview"],
+  queryFn: async ({ signal }) => (await ask(api.GET("/api/v1/overview", { signal }))) as unknown as Start,
+});
 
 export const timeseriesQuery = (period: Period, campaign_id?: string) =>
   queryOptions({
@@ -147,6 +167,28 @@ export const linksQuery = (period: Pick<Period, "from" | "to">) =>
     queryFn: ({ signal }) => ask(api.GET("/api/v1/analytics/links", { params: { query: { ...period, limit: 20 } }, signal })),
   });
 
+export const devicesQuery = (period: Pick<Period, "from" | "to">) =>
+  queryOptions({
+    queryKey: ["analytics", "devices", period],
+    queryFn: ({ signal }) => ask(api.GET("/api/v1/analytics/devices", { params: { query: period }, signal })),
+  });
+
+export const channelsQuery = (period: Pick<Period, "from" | "to">) =>
+  queryOptions({
+    queryKey: ["analytics", "channels", period],
+    queryFn: ({ signal }) => ask(api.GET("/api/v1/analytics/channels", { params: { query: { ...period, limit: 20 } }, signal })),
+  });
+
+/** Campaigns by their id, to call them by name. */
+export const campaignNamesQuery = queryOptions({
+  queryKey: ["campaigns", "names"],
+  queryFn: async ({ signal }) => {
+    const { items } = await ask(api.GET("/api/v1/campaigns", { params: { query: { limit: 500 } }, signal }));
+    return new Map(items.map((campaign) => [campaign.id as string, campaign.name]));
+  },
+  staleTime: 60_000,
+});
+
 export const sendersQuery = queryOptions({
   queryKey: ["senders"],
   queryFn: async ({ signal }) => (await ask(api.GET("/api/v1/senders", { signal }))).items,
@@ -156,3 +198,21 @@ export const domainsQuery = queryOptions({
   queryKey: ["domains"],
   queryFn: async ({ signal }) => (await ask(api.GET("/api/v1/domains", { params: { query: { limit: 500 } }, signal }))).items,
 });
+
+export const webhooksQuery = queryOptions({
+  queryKey: ["webhooks"],
+  queryFn: async ({ signal }) => (await ask(api.GET("/api/v1/webhooks", { params: { query: { limit: 500 } }, signal }))).items,
+});
+
+export type Template = Schemas["campaigns.TemplateView"];
+
+export const templatesQuery = queryOptions({
+  queryKey: ["templates"],
+  queryFn: async ({ signal }) => (await ask(api.GET("/api/v1/templates", { params: { query: { limit: 500 } }, signal }))).items,
+});
+
+export const templateQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["templates", id],
+    queryFn: ({ signal }) => askFull(api.GET("/api/v1/templates/{id}", { params: { path: { id } }, signal })),
+  });

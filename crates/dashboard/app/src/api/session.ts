@@ -12,7 +12,9 @@ export const sessionQuery = queryOptions({
   queryKey: ["session"],
   queryFn: async (): Promise<Session | null> => {
     try {
-      const session = await ask(api.GET("/api/v1/session"));
+      // Nobody is no error, and a browser would log it as one.
+      const session: Session | undefined = await ask(api.GET("/api/v1/session", { params: { query: { quiet: true } } }));
+      if (!session) return null;
       setCsrfToken(session.csrf_token);
       last = session.user.id;
       return session;
@@ -47,8 +49,10 @@ export async function signUp(
 ) {
   const { name, workspace, email, password } = form;
   const body = { name, email, password, workspace: workspace ? { name: workspace } : undefined };
-  await ask(api.POST("/api/v1/register", { body }));
+  const { refresh_token } = await ask(api.POST("/api/v1/register", { body }));
   await signIn(client, email, password);
+  // The tokens are for programs; a browser has its cookie, and leaves nothing behind that signs in.
+  await ask(api.POST("/api/v1/logout", { body: { refresh_token } })).catch(() => undefined);
 }
 
 export async function signOut(client: QueryClient) {
@@ -60,9 +64,17 @@ export async function signOut(client: QueryClient) {
   client.setQueryData(sessionQuery.queryKey, null);
 }
 
-/** What a role may do in the dashboard; the services decide, this only hides what they refuse. */
-export function may(session: Session | null | undefined, what: "write" | "send" | "administer"): boolean {
-  const role = session?.user.role;
-  if (role === "owner" || role === "admin") return true;
-  return what !== "administer" && role === "marketer";
+/** Goes on in another workspace of the person; what was shown is the old one's. */
+export async function switchTo(client: QueryClient, workspace_id: string) {
+  const before = client.getQueryData<Session | null>(sessionQuery.queryKey);
+  const header = { "X-CSRF-Token": before?.csrf_token ?? "" };
+  const session = await ask(api.PUT("/api/v1/session", { params: { header }, body: { workspace_id } }));
+  setCsrfToken(session.csrf_token);
+  client.clear();
+  client.setQueryData(sessionQuery.queryKey, session);
+}
+
+/** Whether somebody may do something; the services decide, this only hides what they refuse. */
+export function may(session: Session | null | undefined, scope: Schemas["Scope"]): boolean {
+  return session?.scopes.includes(scope) ?? false;
 }

@@ -28,7 +28,7 @@ export function CampaignScreen() {
     <Ready of={campaign}>
       {(found) => (
         <Suspense fallback={<Loading />}>
-          {found.data.status === "draft" && may(session, "write")
+          {found.data.status === "draft" && may(session, "campaigns:write")
             ? <Editor key={id} id={id} campaign={found.data} etag={found.etag} />
             : <Running campaign={found.data} />}
         </Suspense>

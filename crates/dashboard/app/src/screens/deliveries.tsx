@@ -66,7 +66,7 @@ export function Deliveries() {
   return (
     <>
       <PageHead title={t("deliveries.title")} lead={t("deliveries.lead")}
-        actions={may(session, "send") && outcome && filter.campaign_id && items && items.length > 0 && (
+        actions={may(session, "messages:send") && outcome && filter.campaign_id && items && items.length > 0 && (
           <Button kind="primary" onClick={() => setRetrying(true)}>{t("deliveries.retry")}</Button>
         )} />
       <section className="card flush">

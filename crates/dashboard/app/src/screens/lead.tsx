@@ -37,10 +37,10 @@ export function LeadScreen() {
         return (
           <>
             <PageHead title={name || data.email} crumb={<Link to="/leads">{t("leads.title")}</Link>} lead={<span className="break">{name ? data.email : ""}</span>}
-              actions={<><Link className="button" to="/deliveries" search={{ lead_id: id }}>{t("lead.mails")}</Link>{may(session, "write") && <Button kind="danger" onClick={() => setDeleting(true)}>{t("lead.delete")}</Button>}</>} />
+              actions={<><Link className="button" to="/deliveries" search={{ lead_id: id }}>{t("lead.mails")}</Link>{may(session, "leads:write") && <Button kind="danger" onClick={() => setDeleting(true)}>{t("lead.delete")}</Button>}</>} />
             <div className="editor">
               <div className="stack wide">
-                <Edit key={etag} lead={data} etag={etag} disabled={!may(session, "write")} />
+                <Edit key={etag} lead={data} etag={etag} disabled={!may(session, "leads:write")} />
                 <Attributes lead={data} />
               </div>
               <div className="stack wide"><Timeline id={id} /></div>

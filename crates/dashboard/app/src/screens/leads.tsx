@@ -34,7 +34,7 @@ export function Leads() {
   }, [settled]);
 
   const filtered = Object.values(filter).some(Boolean);
-  const write = may(session, "write");
+  const write = may(session, "leads:write");
   const query = new URLSearchParams(given(filter) as Record<string, string>).toString();
   const actions = (
     <>

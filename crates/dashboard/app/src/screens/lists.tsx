@@ -15,7 +15,7 @@ export function Lists() {
   const { data: session } = useQuery(sessionQuery);
   const lists = useQuery(listsQuery);
   const [adding, setAdding] = useState(false);
-  const make = may(session, "write") && <Button kind="primary" onClick={() => setAdding(true)}>{t("lists.new")}</Button>;
+  const make = may(session, "leads:write") && <Button kind="primary" onClick={() => setAdding(true)}>{t("lists.new")}</Button>;
   return (
     <>
       <PageHead title={t("lists.title")} lead={t("lists.lead")} actions={make} />
@@ -87,7 +87,7 @@ export function ListScreen() {
   const client = useQueryClient();
   const toast = useToast();
   const navigate = useNavigate();
-  const write = may(session, "write");
+  const write = may(session, "leads:write");
   const remove = useMutation({
     mutationFn: () => ask(api.DELETE("/api/v1/lists/{id}", { params: { path: { id } } })),
     onSuccess: async () => {

@@ -50,7 +50,7 @@ export function Running({ campaign }: { campaign: Campaign }) {
       await navigate({ to: "/campaigns/$id", params: { id: made.id } });
     },
   });
-  const send = may(session, "send");
+  const send = may(session, "campaigns:send");
   const limits = speed.data?.limited_by.filter((limit) => limit.kind !== "nothing") ?? [];
   return (
     <>
@@ -59,7 +59,7 @@ export function Running({ campaign }: { campaign: Campaign }) {
         lead={<>{campaign.subject}{campaign.started_at && <span className="small"> · {t("running.startedAt", { at: dateTime(campaign.started_at) })}</span>}</>}
         actions={
           <>
-            {may(session, "write") && <Button onClick={() => copy.mutate()} busy={copy.isPending}>{t("running.copy")}</Button>}
+            {may(session, "campaigns:write") && <Button onClick={() => copy.mutate()} busy={copy.isPending}>{t("running.copy")}</Button>}
             {send && (status === "running" || status === "paused" || status === "scheduled") && (
               <Button kind="danger" onClick={() => setCancelling(true)}>{t("running.cancel")}</Button>
             )}

@@ -14,7 +14,7 @@ export function Segments() {
   const { t } = useTranslation();
   const { data: session } = useQuery(sessionQuery);
   const segments = useQuery(segmentsQuery);
-  const make = may(session, "write") && <Link className="button primary" to="/segments/$id" params={{ id: "new" }}>{t("segments.new")}</Link>;
+  const make = may(session, "leads:write") && <Link className="button primary" to="/segments/$id" params={{ id: "new" }}>{t("segments.new")}</Link>;
   return (
     <>
       <PageHead title={t("segments.title")} lead={t("segments.lead")} actions={make} />
@@ -89,7 +89,7 @@ function Builder({ segment, etag }: { segment?: Segment; etag?: string | undefin
     },
   });
   const problem = isProblem(save.error) ? save.error : undefined;
-  const write = may(session, "write");
+  const write = may(session, "leads:write");
   return (
     <>
       <PageHead title={segment?.name ?? t("segments.new")} crumb={<Link to="/segments">{t("segments.title")}</Link>}

@@ -41,7 +41,7 @@ export function Suppressions() {
       toast(t("suppressions.lifted", { address: row.address }), () => add.mutate({ address: row.address, reason: row.reason }));
     },
   });
-  const write = may(session, "write");
+  const write = may(session, "leads:write");
   const items = pages.data?.pages.flatMap((page) => page.items);
   return (
     <>
