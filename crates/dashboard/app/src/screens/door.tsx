@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
 import { useEffect, useState, type FormEvent, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { api, ask } from "../api/client";
 import { isProblem } from "../api/problem";
 import { providerQuery, signIn, signUp } from "../api/session";
 import { Button, ErrorNote, TextField } from "../ui/kit";
@@ -87,7 +88,41 @@ export function SignIn() {
     <Door title={t("door.signInTitle")}>
       <SignInForm onDone={() => router.history.push(next ?? "/")} />
       <Elsewhere next={next} />
-      <p className="small">{t("door.new")} <Link to="/sign-up">{t("door.signUp")}</Link></p>
+      <p className="small row apart"><span>{t("door.new")} <Link to="/sign-up">{t("door.signUp")}</Link></span><Link to="/forgot">{t("door.forgot")}</Link></p>
+    </Door>
+  );
+}
+
+/** Asks for a mail with a link to a new password. Whether anybody has the address is not told. */
+export function Forgot() {
+  const { t } = useTranslation();
+  const [sent, setSent] = useState<string | null>(null);
+  const [error, setError] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  const problem = isProblem(error) ? error : undefined;
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    const { email = "" } = values(event);
+    setBusy(true);
+    setError(undefined);
+    try {
+      await ask(api.POST("/api/v1/password/forgot", { body: { email } }));
+      setSent(email);
+    } catch (failure) {
+      setError(failure);
+    }
+    setBusy(false);
+  };
+  return (
+    <Door title={t("door.forgotTitle")}>
+      {sent === null ? (
+        <form className="stack" onSubmit={submit}>
+          <p className="muted">{t("door.forgotText")}</p>
+          {problem?.fields.length ? null : <ErrorNote error={error} />}
+          <TextField label={t("door.email")} name="email" type="email" autoComplete="username" required autoFocus error={problem?.field("/email")} />
+          <Button kind="primary" type="submit" busy={busy}>{t("door.forgotSend")}</Button>
+        </form>
+      ) : <div className="note good" role="status">{t("door.forgotSent", { email: sent })}</div>}
+      <p className="small"><Link to="/sign-in">{t("door.back")}</Link></p>
     </Door>
   );
 }

@@ -2,8 +2,8 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { onExpired } from "../api/client";
-import { sessionQuery, signOut, type Session } from "../api/session";
+import { api, ask, onExpired } from "../api/client";
+import { sessionQuery, signOut, switchTo, type Session } from "../api/session";
 import { LANGUAGES, setLanguage } from "../i18n";
 import { applyTheme, storedTheme, type Theme } from "../lib/theme";
 import { Brand } from "../ui/brand";
@@ -12,7 +12,7 @@ import { SignInForm } from "./door";
 
 const GROUPS = [
   ["", [["/", "overview"]]],
-  ["send", [["/campaigns", "campaigns"]]],
+  ["send", [["/campaigns", "campaigns"], ["/templates", "templates"]]],
   ["people", [["/leads", "leads"], ["/lists", "lists"], ["/segments", "segments"], ["/suppressions", "suppressions"]]],
   ["know", [["/analytics", "analytics"], ["/deliveries", "deliveries"]]],
   ["run", [["/settings", "settings"]]],
@@ -80,7 +80,7 @@ function Me() {
   return (
     <div className="foot">
       <div className="small">
-        <div className="truncate"><strong>{session?.workspace.name}</strong></div>
+        <Workspaces />
         <div className="truncate muted">{session?.user.email}</div>
       </div>
       <div className="row keep">
@@ -100,6 +100,25 @@ function Me() {
       </div>
       <Button small onClick={leave}>{t("shell.signOut")}</Button>
     </div>
+  );
+}
+
+/** Where one is; who belongs to several workspaces goes to another here. */
+function Workspaces() {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const toast = useToast();
+  const say = useSay();
+  const { data: session } = useQuery(sessionQuery);
+  const own = useQuery({ queryKey: ["workspaces"], queryFn: async ({ signal }) => (await ask(api.GET("/api/v1/workspaces", { signal }))).items, staleTime: 60_000 });
+  if (!own.data || own.data.length < 2) return <div className="truncate"><strong>{session?.workspace.name}</strong></div>;
+  return (
+    <select className="input" aria-label={t("shell.workspace")} value={session?.workspace.id} onChange={(event) => {
+      switchTo(client, event.target.value).then(() => navigate({ to: "/" }), (error: unknown) => toast(say(error)));
+    }}>
+      {own.data.map((one) => <option key={one.id} value={one.id}>{one.name}</option>)}
+    </select>
   );
 }
 

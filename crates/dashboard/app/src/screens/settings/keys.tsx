@@ -2,15 +2,11 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, type Schemas } from "../../api/client";
-import { Ago, Button, Check, Confirm, Copy, Dialog, Empty, ErrorNote, Ready, TextField, useToast } from "../../ui/kit";
+import { Ago, Button, Confirm, Copy, Dialog, Empty, ErrorNote, Ready, TextField, useToast } from "../../ui/kit";
 import { values } from "../door";
+import { ScopeChoices, ScopeList, type Scope } from "./scopes";
 
 type Key = Schemas["identity.ApiKey"];
-type Scope = Schemas["Scope"];
-const SCOPES: readonly Scope[] = [
-  "leads:read", "leads:write", "campaigns:read", "campaigns:write", "campaigns:send", "messages:read", "messages:send", "analytics:read", "analytics:write",
-  "senders:write", "webhooks:read", "webhooks:write", "users:read", "users:write", "workspace:read", "workspace:write",
-];
 
 const keysQuery = {
   queryKey: ["api-keys"],
@@ -44,7 +40,7 @@ export function Keys() {
             <tbody>{items.map((key) => (
               <tr key={key.id}>
                 <td><strong className="break">{key.name}</strong><div className="small muted mono">{key.prefix}…</div></td>
-                <td className="small">{key.scopes.map((scope) => <span key={scope} className="tag">{scope}</span>)}</td>
+                <td className="small"><ScopeList of={key.scopes} /></td>
                 <td className="end muted nowrap">{key.last_used_at ? <Ago at={key.last_used_at} /> : t("keys.never")}</td>
                 <td className="end"><Button small kind="quiet" onClick={() => setRemoving(key)}>{t("keys.remove")}</Button></td>
               </tr>
@@ -80,16 +76,7 @@ function NewKey({ onClose, onMade }: { onClose: () => void; onMade: () => void }
     <Dialog title={t("keys.new")} onClose={onClose}>
       <form className="stack" onSubmit={(event: FormEvent<HTMLFormElement>) => make.mutate(values(event))}>
         <TextField label={t("keys.name")} name="name" required maxLength={200} autoFocus autoComplete="off" hint={t("keys.nameHint")} />
-        <fieldset><legend>{t("keys.scopes")}</legend>
-          <div className="choices" style={{ gridTemplateColumns: "repeat(auto-fill, minmax(150px, 1fr))" }}>
-            {SCOPES.map((scope) => <Check key={scope} label={<code>{scope}</code>} checked={scopes.has(scope)} onChange={(event) => {
-              const next = new Set(scopes);
-              if (event.target.checked) next.add(scope);
-              else next.delete(scope);
-              setScopes(next);
-            }} />)}
-          </div>
-        </fieldset>
+        <ScopeChoices value={scopes} onChange={setScopes} />
         <ErrorNote error={make.error} />
         <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind="primary" type="submit" disabled={scopes.size === 0} busy={make.isPending}>{t("keys.create")}</Button></div>
       </form>

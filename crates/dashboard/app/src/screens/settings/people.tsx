@@ -3,35 +3,69 @@ import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, askFull, type Schemas } from "../../api/client";
 import { isProblem } from "../../api/problem";
-import { sessionQuery } from "../../api/session";
-import { Ago, Button, Confirm, Dialog, ErrorNote, Ready, SelectField, TextField, useToast } from "../../ui/kit";
+import { may, sessionQuery } from "../../api/session";
+import { Ago, Button, Check, Confirm, Dialog, Empty, ErrorNote, Ready, SelectField, TextField, useToast } from "../../ui/kit";
 import { values } from "../door";
+import { ScopeChoices, ScopeList, type Scope } from "./scopes";
 
 type User = Schemas["identity.User"];
+type Invitation = Schemas["identity.Invitation"];
+type CustomRole = Schemas["identity.CustomRole"];
 type Role = User["role"];
 const ROLES = ["owner", "admin", "marketer", "analyst", "customer"] as const;
 
-const usersQuery = {
+export const usersQuery = {
   queryKey: ["users"],
   queryFn: async ({ signal }: { signal: AbortSignal }) => (await ask(api.GET("/api/v1/users", { params: { query: { limit: 500 } }, signal }))).items,
 };
+const rolesQuery = {
+  queryKey: ["roles"],
+  queryFn: async ({ signal }: { signal: AbortSignal }) => (await ask(api.GET("/api/v1/roles", { params: { query: { limit: 500 } }, signal }))).items,
+};
+const invitationsQuery = {
+  queryKey: ["invitations"],
+  queryFn: async ({ signal }: { signal: AbortSignal }) => (await ask(api.GET("/api/v1/invitations", { params: { query: { limit: 500 } }, signal }))).items,
+};
 
-async function update(id: string, body: Schemas["identity.UpdateUser"]) {
+export async function updateUser(id: string, body: Schemas["identity.UpdateUser"]) {
   // The version is read first, so that nobody else's change is overwritten unseen.
   const { etag } = await askFull(api.GET("/api/v1/users/{id}", { params: { path: { id } } }));
   return ask(api.PUT("/api/v1/users/{id}", { params: { path: { id } }, body, ...(etag && { headers: { "If-Match": etag } }) }));
 }
 
+/** A role as the value of a choice: one of the five, or one of the workspace's own. */
+const OWN = "own:";
+const written = (role: Role, role_id?: string | null) => (role_id ? OWN + role_id : role);
+const read = (value: string): { role: Role; role_id?: string } =>
+  value.startsWith(OWN) ? { role: "custom", role_id: value.slice(OWN.length) } : { role: value as Role };
+
+function RoleOptions({ own }: { own: CustomRole[] | undefined }) {
+  const { t } = useTranslation();
+  return (
+    <>
+      {ROLES.map((role) => <option key={role} value={role}>{t(`roles.${role}`)}</option>)}
+      {own && own.length > 0 && (
+        <optgroup label={t("ownRoles.title")}>{own.map((role) => <option key={role.id} value={written("custom", role.id)}>{role.name}</option>)}</optgroup>
+      )}
+    </>
+  );
+}
+
 export function People() {
+  return <div className="stack wide"><Members /><Invitations /><Roles /></div>;
+}
+
+function Members() {
   const { t } = useTranslation();
   const client = useQueryClient();
   const toast = useToast();
   const { data: session } = useQuery(sessionQuery);
   const users = useQuery(usersQuery);
+  const own = useQuery(rolesQuery);
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<User | null>(null);
   const refresh = () => client.invalidateQueries({ queryKey: usersQuery.queryKey });
-  const change = useMutation({ mutationFn: ({ id, role }: { id: string; role: Role }) => update(id, { role }), onSettled: refresh });
+  const change = useMutation({ mutationFn: ({ id, role }: { id: string; role: string }) => updateUser(id, read(role)), onSettled: refresh });
   const remove = useMutation({
     mutationFn: (user: User) => ask(api.DELETE("/api/v1/users/{id}", { params: { path: { id: user.id } } })),
     onSuccess: async (_, user) => {
@@ -40,9 +74,10 @@ export function People() {
       await refresh();
     },
   });
+  const write = may(session, "users:write");
   return (
-    <section className="stack">
-      <div className="row apart"><p className="muted">{t("people.lead")}</p><Button kind="primary" onClick={() => setAdding(true)}>{t("people.add")}</Button></div>
+    <section className="stack" aria-label={t("settings.people")}>
+      <div className="row apart"><p className="muted">{t("people.lead")}</p>{write && <Button onClick={() => setAdding(true)}>{t("people.add")}</Button>}</div>
       <ErrorNote error={change.error} />
       <div className="card flush"><Ready of={users}>
         {(items) => (
@@ -54,20 +89,20 @@ export function People() {
                 <tr key={user.id}>
                   <td><strong className="break">{user.name}</strong><div className="small muted break">{user.email}</div></td>
                   <td>
-                    <select className="input" style={{ inlineSize: "auto" }} aria-label={t("people.roleOf", { name: user.name })} value={user.role} disabled={self || change.isPending}
-                      onChange={(event) => change.mutate({ id: user.id, role: event.target.value as Role })}>
-                      {ROLES.map((role) => <option key={role} value={role}>{t(`roles.${role}`)}</option>)}
+                    <select className="input" style={{ inlineSize: "auto", maxInlineSize: 180 }} aria-label={t("people.roleOf", { name: user.name })} value={written(user.role, user.role_id)}
+                      disabled={self || !write || change.isPending} onChange={(event) => change.mutate({ id: user.id, role: event.target.value })}>
+                      <RoleOptions own={own.data} />
                     </select>
                   </td>
                   <td className="end muted nowrap"><Ago at={user.created_at} /></td>
-                  <td className="end">{!self && <Button small kind="quiet" onClick={() => setRemoving(user)}>{t("people.remove")}</Button>}</td>
+                  <td className="end">{!self && write && <Button small kind="quiet" onClick={() => setRemoving(user)}>{t("people.remove")}</Button>}</td>
                 </tr>
               );
             })}</tbody>
           </table></div>
         )}
       </Ready></div>
-      {adding && <Add onClose={() => setAdding(false)} onAdded={refresh} />}
+      {adding && <Add own={own.data} onClose={() => setAdding(false)} onAdded={refresh} />}
       {removing && (
         <Confirm title={t("people.removeTitle", { name: removing.name })} name={removing.name} action={t("people.remove")} busy={remove.isPending}
           error={remove.error} onConfirm={() => remove.mutate(removing)} onClose={() => setRemoving(null)}><p>{t("people.removeText")}</p></Confirm>
@@ -76,11 +111,20 @@ export function People() {
   );
 }
 
-function Add({ onClose, onAdded }: { onClose: () => void; onAdded: () => void }) {
+function RoleField({ value, own, onChange }: { value: string; own: CustomRole[] | undefined; onChange: (value: string) => void }) {
   const { t } = useTranslation();
-  const [role, setRole] = useState<Role>("marketer");
+  return (
+    <SelectField label={t("people.role")} value={value} hint={t(`roleHints.${read(value).role}`)} onChange={(event) => onChange(event.target.value)}>
+      <RoleOptions own={own} />
+    </SelectField>
+  );
+}
+
+function Add({ own, onClose, onAdded }: { own: CustomRole[] | undefined; onClose: () => void; onAdded: () => void }) {
+  const { t } = useTranslation();
+  const [role, setRole] = useState("marketer");
   const add = useMutation({
-    mutationFn: ({ name = "", email = "", password = "" }: Record<string, string>) => ask(api.POST("/api/v1/users", { body: { name, email, password, role } })),
+    mutationFn: ({ name = "", email = "", password = "" }: Record<string, string>) => ask(api.POST("/api/v1/users", { body: { name, email, password, ...read(role) } })),
     onSuccess: () => {
       onAdded();
       onClose();
@@ -93,9 +137,7 @@ function Add({ onClose, onAdded }: { onClose: () => void; onAdded: () => void })
         <TextField label={t("people.name")} name="name" required autoFocus autoComplete="off" error={problem?.field("/name")} />
         <TextField label={t("fields.email")} name="email" type="email" required autoComplete="off" error={problem?.field("/email")} />
         <TextField label={t("people.password")} name="password" type="password" required minLength={8} autoComplete="new-password" hint={t("people.passwordHint")} error={problem?.field("/password")} />
-        <SelectField label={t("people.role")} value={role} hint={t(`roleHints.${role}`)} onChange={(event) => setRole(event.target.value as Role)}>
-          {ROLES.map((one) => <option key={one} value={one}>{t(`roles.${one}`)}</option>)}
-        </SelectField>
+        <RoleField value={role} own={own} onChange={setRole} />
         {problem?.fields.length ? null : <ErrorNote error={add.error} />}
         <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind="primary" type="submit" busy={add.isPending}>{t("people.add")}</Button></div>
       </form>
@@ -103,47 +145,163 @@ function Add({ onClose, onAdded }: { onClose: () => void; onAdded: () => void })
   );
 }
 
-/** One's own name and password. */
-export function Account() {
+/** Offers to belong to the workspace, that nobody has taken yet. */
+function Invitations() {
   const { t } = useTranslation();
   const client = useQueryClient();
   const toast = useToast();
   const { data: session } = useQuery(sessionQuery);
-  const id = session?.user.id ?? "";
-  const name = useMutation({
-    mutationFn: (given: Record<string, string>) => update(id, { name: given.name ?? "" }),
-    onSuccess: async () => {
-      toast(t("common.saved"));
-      await client.invalidateQueries({ queryKey: sessionQuery.queryKey });
+  const invitations = useQuery({ ...invitationsQuery, refetchInterval: 15_000 });
+  const own = useQuery(rolesQuery);
+  const [inviting, setInviting] = useState(false);
+  const refresh = () => client.invalidateQueries({ queryKey: invitationsQuery.queryKey });
+  const invite = useMutation({
+    mutationFn: ({ email, ...role }: { email: string; role: Role; role_id?: string | null }) => ask(api.POST("/api/v1/invitations", { body: { email, ...role } })),
+    onSuccess: async (_, { email }) => {
+      setInviting(false);
+      toast(t("invitations.sent", { email }));
+      await refresh();
     },
   });
-  const password = useMutation({
-    mutationFn: (given: Record<string, string>) => update(id, { password: given.password ?? "", current_password: given.current ?? "" }),
-    onSuccess: async () => {
-      toast(t("account.changed"));
-      // It ended every sign-in, this one too.
-      await client.invalidateQueries();
+  const revoke = useMutation({
+    mutationFn: (invitation: Invitation) => ask(api.DELETE("/api/v1/invitations/{id}", { params: { path: { id: invitation.id } } })),
+    onSuccess: async (_, invitation) => {
+      toast(t("invitations.revoked", { email: invitation.email }), () => again(invitation));
+      await refresh();
     },
   });
-  const wrong = isProblem(password.error) ? password.error : undefined;
+  const again = ({ email, role, role_id }: Invitation) => invite.mutate({ email, role, ...(role_id && { role_id }) });
+  const write = may(session, "users:write");
+  const name = (one: Invitation) => (one.role_id ? own.data?.find((role) => role.id === one.role_id)?.name : undefined) ?? t(`roles.${one.role}`);
+  const open = write && <Button kind="primary" onClick={() => { invite.reset(); setInviting(true); }}>{t("invitations.new")}</Button>;
   return (
-    <div className="stack wide" style={{ maxInlineSize: 520 }}>
-      <form className="card stack" onSubmit={(event: FormEvent<HTMLFormElement>) => name.mutate(values(event))}>
-        <h2>{t("account.you")}</h2>
-        <TextField key={session?.user.name} label={t("door.name")} name="name" required maxLength={200} defaultValue={session?.user.name} />
-        <p className="muted small break">{session?.user.email} · {session && t(`roles.${session.user.role}`)}</p>
-        <ErrorNote error={name.error} />
-        <div><Button kind="primary" type="submit" busy={name.isPending}>{t("common.save")}</Button></div>
+    <section className="stack" aria-label={t("invitations.title")}>
+      <div className="row apart"><h2>{t("invitations.title")}</h2>{open}</div>
+      <ErrorNote error={revoke.error ?? (inviting ? null : invite.error)} />
+      <div className="card flush"><Ready of={invitations}>
+        {(items) => items.length === 0 ? <Empty title={t("invitations.none")}>{t("invitations.noneText")}</Empty> : (
+          <div className="scroll"><table>
+            <thead><tr><th scope="col">{t("fields.email")}</th><th scope="col">{t("people.role")}</th><th scope="col" className="end">{t("invitations.until")}</th><th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th></tr></thead>
+            <tbody>{items.map((one) => (
+              <tr key={one.id}>
+                <td className="break">{one.email}</td><td className="break">{name(one)}</td><td className="end muted nowrap"><Ago at={one.expires_at} /></td>
+                <td className="end nowrap">{write && <><Button small kind="quiet" busy={invite.isPending} onClick={() => again(one)}>{t("invitations.again")}</Button><Button small kind="quiet" busy={revoke.isPending} onClick={() => revoke.mutate(one)}>{t("invitations.revoke")}</Button></>}</td>
+              </tr>
+            ))}</tbody>
+          </table></div>
+        )}
+      </Ready></div>
+      {inviting && <InviteDialog own={own.data} error={invite.error} busy={invite.isPending} onInvite={invite.mutate} onClose={() => setInviting(false)} />}
+    </section>
+  );
+}
+
+function InviteDialog({ own, error, busy, onInvite, onClose }: {
+  own: CustomRole[] | undefined; error: unknown; busy: boolean; onInvite: (body: { email: string; role: Role; role_id?: string }) => void; onClose: () => void;
+}) {
+  const { t } = useTranslation();
+  const [role, setRole] = useState("marketer");
+  const problem = isProblem(error) ? error : undefined;
+  return (
+    <Dialog title={t("invitations.new")} onClose={onClose}>
+      <form className="stack" onSubmit={(event: FormEvent<HTMLFormElement>) => onInvite({ email: values(event).email ?? "", ...read(role) })}>
+        <p className="muted">{t("invitations.text")}</p>
+        <TextField label={t("fields.email")} name="email" type="email" required autoFocus autoComplete="off" error={problem?.field("/email")} />
+        <RoleField value={role} own={own} onChange={setRole} />
+        {problem?.fields.length ? null : <ErrorNote error={error} />}
+        <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind="primary" type="submit" busy={busy}>{t("invitations.send")}</Button></div>
       </form>
-      <form className="card stack" onSubmit={(event: FormEvent<HTMLFormElement>) => password.mutate(values(event))}>
-        <h2>{t("account.password")}</h2>
-        <p className="muted small">{t("account.passwordText")}</p>
-        <TextField label={t("account.current")} name="current" type="password" required autoComplete="current-password" error={wrong?.field("/current_password")} />
-        <TextField label={t("account.next")} name="password" type="password" required minLength={8} autoComplete="new-password" hint={t("door.passwordHint")} error={wrong?.field("/password")} />
-        {wrong?.fields.length ? null : <ErrorNote error={password.error} />}
-        <div><Button kind="primary" type="submit" busy={password.isPending}>{t("account.change")}</Button></div>
-      </form>
-    </div>
+    </Dialog>
+  );
+}
+
+/** Roles that the workspace made: sets of scopes. */
+function Roles() {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const toast = useToast();
+  const { data: session } = useQuery(sessionQuery);
+  const roles = useQuery(rolesQuery);
+  const [editing, setEditing] = useState<string | null>(null);
+  const [removing, setRemoving] = useState<CustomRole | null>(null);
+  const refresh = () => client.invalidateQueries({ queryKey: rolesQuery.queryKey });
+  const remove = useMutation({
+    mutationFn: (role: CustomRole) => ask(api.DELETE("/api/v1/roles/{id}", { params: { path: { id: role.id } } })),
+    onSuccess: async (_, role) => {
+      setRemoving(null);
+      toast(t("ownRoles.removed", { name: role.name }));
+      await refresh();
+    },
+  });
+  const write = may(session, "users:write");
+  return (
+    <section className="stack" aria-label={t("ownRoles.title")}>
+      <div className="row apart"><h2>{t("ownRoles.title")}</h2>{write && <Button onClick={() => setEditing("new")}>{t("ownRoles.new")}</Button>}</div>
+      <div className="card flush"><Ready of={roles}>
+        {(items) => items.length === 0 ? <Empty title={t("ownRoles.none")}>{t("ownRoles.noneText")}</Empty> : (
+          <div className="scroll"><table>
+            <thead><tr><th scope="col">{t("people.name")}</th><th scope="col">{t("keys.scopes")}</th><th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th></tr></thead>
+            <tbody>{items.map((role) => (
+              <tr key={role.id}>
+                <td><strong className="break">{role.name}</strong></td><td className="small"><ScopeList of={role.scopes} /></td>
+                <td className="end nowrap">{write && <><Button small kind="quiet" onClick={() => setEditing(role.id)}>{t("common.edit")}</Button><Button small kind="quiet" onClick={() => { remove.reset(); setRemoving(role); }}>{t("common.delete")}</Button></>}</td>
+              </tr>
+            ))}</tbody>
+          </table></div>
+        )}
+      </Ready></div>
+      {editing && <EditRole id={editing === "new" ? null : editing} onClose={() => setEditing(null)} onSaved={refresh} />}
+      {removing && (
+        <Confirm title={t("ownRoles.removeTitle", { name: removing.name })} name={removing.name} action={t("common.delete")} busy={remove.isPending}
+          error={remove.error} onConfirm={() => remove.mutate(removing)} onClose={() => setRemoving(null)}><p>{t("ownRoles.removeText")}</p></Confirm>
+      )}
+    </section>
+  );
+}
+
+const nothing: { data: { name: string; scopes: Scope[] }; etag: string | undefined } = { data: { name: "", scopes: [] }, etag: undefined };
+
+function EditRole({ id, onClose, onSaved }: { id: string | null; onClose: () => void; onSaved: () => void }) {
+  const { t } = useTranslation();
+  // The version that it begins from is the one that is shown.
+  const role = useQuery({
+    queryKey: ["roles", id],
+    queryFn: async () => (id ? askFull(api.GET("/api/v1/roles/{id}", { params: { path: { id } } })) : nothing),
+    gcTime: 0, staleTime: Infinity, refetchOnWindowFocus: false,
+  });
+  return (
+    <Dialog title={t(id ? "ownRoles.edit" : "ownRoles.new")} onClose={onClose}>
+      <Ready of={role}>
+        {(found) => <RoleForm key={found.etag} id={id} from={found} onReload={() => void role.refetch()} onClose={onClose} onSaved={onSaved} />}
+      </Ready>
+    </Dialog>
+  );
+}
+
+function RoleForm({ id, from, onReload, onClose, onSaved }: { id: string | null; from: typeof nothing; onReload: () => void; onClose: () => void; onSaved: () => void }) {
+  const { t } = useTranslation();
+  const [scopes, setScopes] = useState<ReadonlySet<Scope>>(new Set(from.data.scopes));
+  const save = useMutation({
+    mutationFn: ({ name = "" }: Record<string, string>) => {
+      const body = { name, scopes: [...scopes] };
+      if (!id) return ask(api.POST("/api/v1/roles", { body }));
+      return ask(api.PUT("/api/v1/roles/{id}", { params: { path: { id } }, body, ...(from.etag && { headers: { "If-Match": from.etag } }) }));
+    },
+    onSuccess: () => {
+      onSaved();
+      onClose();
+    },
+  });
+  const problem = isProblem(save.error) ? save.error : undefined;
+  return (
+    <form className="stack" onSubmit={(event: FormEvent<HTMLFormElement>) => save.mutate(values(event))}>
+      <TextField label={t("people.name")} name="name" required maxLength={100} autoFocus autoComplete="off" defaultValue={from.data.name} error={problem?.field("/name")} />
+      <ScopeChoices value={scopes} onChange={setScopes} />
+      {problem?.status === 412
+        ? <div className="note error row apart" role="alert"><span>{t("ownRoles.conflict")}</span><Button small onClick={onReload}>{t("lead.reload")}</Button></div>
+        : problem?.field("/name") ? null : <ErrorNote error={save.error} />}
+      <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind="primary" type="submit" disabled={scopes.size === 0} busy={save.isPending}>{t("common.save")}</Button></div>
+    </form>
   );
 }
 
@@ -156,8 +314,8 @@ export function Workspace() {
     queryFn: ({ signal }) => askFull(api.GET("/api/v1/workspaces/current", { signal })),
   });
   const save = useMutation({
-    mutationFn: ({ name = "" }: Record<string, string>) =>
-      ask(api.PUT("/api/v1/workspaces/current", { body: { name }, ...(workspace.data?.etag && { headers: { "If-Match": workspace.data.etag } }) })),
+    mutationFn: ({ name = "", open }: Record<string, string>) =>
+      ask(api.PUT("/api/v1/workspaces/current", { body: { name, customer_registration: open === "on" }, ...(workspace.data?.etag && { headers: { "If-Match": workspace.data.etag } }) })),
     onSuccess: async () => {
       toast(t("common.saved"));
       await client.invalidateQueries({ queryKey: ["workspace"] });
@@ -169,7 +327,10 @@ export function Workspace() {
       {({ data }) => (
         <form className="card stack" style={{ maxInlineSize: 520 }} onSubmit={(event: FormEvent<HTMLFormElement>) => save.mutate(values(event))}>
           <TextField key={data.updated_at} label={t("settings.workspaceName")} name="name" required maxLength={200} defaultValue={data.name} hint={t("settings.workspaceHint")} />
-          <ErrorNote error={save.error} />
+          <Check key={String(data.customer_registration)} label={<>{t("settings.open")}<span className="small muted" style={{ display: "block" }}>{t("settings.openHint")}</span></>} name="open" defaultChecked={data.customer_registration} />
+          {isProblem(save.error) && save.error.status === 412
+            ? <div className="note error row apart" role="alert"><span>{t("settings.conflict")}</span><Button small onClick={() => { save.reset(); void workspace.refetch(); }}>{t("lead.reload")}</Button></div>
+            : <ErrorNote error={save.error} />}
           <div><Button kind="primary" type="submit" busy={save.isPending}>{t("common.save")}</Button></div>
         </form>
       )}
