@@ -1,28 +1,29 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { linksQuery, overviewQuery, timeseriesQuery } from "../api/queries";
-import { count, money } from "../lib/format";
-import { lastDays } from "../lib/period";
-import { Chart } from "../ui/chart";
-import { Empty, PageHead, Ready, Segmented, Stat } from "../ui/kit";
+import { channelsQuery, devicesQuery, linksQuery, overviewQuery, timeseriesQuery } from "../../api/queries";
+import { count, money } from "../../lib/format";
+import { lastDays } from "../../lib/period";
+import { Chart } from "../../ui/chart";
+import { Empty, Ready, Stat } from "../../ui/kit";
+import { Days, type DaysChoice } from "./frame";
 
 const KINDS = ["opens", "clicks", "views", "unsubscribes"] as const;
 const TONES = { opens: "accent", clicks: "info", views: "warning", unsubscribes: "danger" } as const;
 
-export function Analytics() {
+/** The figures over time, and what was followed. */
+export function Figures() {
   const { t } = useTranslation();
-  const [days, setDays] = useState<"1" | "7" | "30" | "90">("30");
+  const [days, setDays] = useState<DaysChoice>("30");
   const period = useMemo(() => lastDays(Number(days)), [days]);
   const overview = useQuery(overviewQuery({ from: period.from, to: period.to }));
   const series = useQuery({ ...timeseriesQuery(period), refetchInterval: 15_000 });
+  const devices = useQuery(devicesQuery({ from: period.from, to: period.to }));
+  const channels = useQuery(channelsQuery({ from: period.from, to: period.to }));
   const links = useQuery(linksQuery({ from: period.from, to: period.to }));
   return (
     <>
-      <PageHead title={t("analytics.title")} lead={t("overview.humans")} actions={
-        <Segmented label={t("overview.period")} value={days} onChange={setDays}
-          options={(["1", "7", "30", "90"] as const).map((one) => [one, t("overview.days", { count: Number(one) })] as const)} />
-      } />
+      <div className="row apart" style={{ marginBlockEnd: 14 }}><p className="muted grow">{t("overview.humans")}</p><Days value={days} onChange={setDays} /></div>
       <div className="stack wide">
         <Ready of={overview}>
           {(now) => (
@@ -55,7 +56,37 @@ export function Analytics() {
             )}
           </Ready>
         </section>
+        <div className="grid2">
+          <section className="card flush">
+            <h2 style={{ padding: "14px 14px 6px" }}>{t("analytics.channels")}</h2>
+            <Ready of={channels}>
+              {({ items }) => items.length === 0 ? <p className="muted" style={{ padding: "0 14px 14px" }}>{t("analytics.noChannels")}</p> : (
+                <Values items={items.map((one) => ({ ...one, label: [one.source, one.medium, one.campaign].filter(Boolean).join(" · ") || t("analytics.direct") }))} />
+              )}
+            </Ready>
+          </section>
+          <section className="card flush">
+            <h2 style={{ padding: "14px 14px 6px" }}>{t("analytics.devices")}</h2>
+            <Ready of={devices}>
+              {({ items }) => items.length === 0 ? <p className="muted" style={{ padding: "0 14px 14px" }}>{t("analytics.noDevices")}</p> : (
+                <Values items={items.map((one) => ({ ...one, label: t(`analytics.deviceKinds.${one.device as "desktop"}`, { defaultValue: one.device }) }))} />
+              )}
+            </Ready>
+          </section>
+        </div>
       </div>
     </>
+  );
+}
+
+function Values({ items }: { items: { label: string; visitors: number; views: number; clicks: number }[] }) {
+  const { t } = useTranslation();
+  return (
+    <div className="scroll"><table>
+      <thead><tr><th scope="col"><span className="visually-hidden">{t("people.name")}</span></th><th scope="col" className="end">{t("overview.visitors")}</th><th scope="col" className="end">{t("analytics.views")}</th><th scope="col" className="end">{t("analytics.clicks")}</th></tr></thead>
+      <tbody>{items.map((one) => (
+        <tr key={one.label}><td className="break">{one.label}</td><td className="end num">{count(one.visitors)}</td><td className="end num">{count(one.views)}</td><td className="end num">{count(one.clicks)}</td></tr>
+      ))}</tbody>
+    </table></div>
   );
 }
