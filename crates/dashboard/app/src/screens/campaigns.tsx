@@ -3,7 +3,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask } from "../api/client";
-import { campaignsQuery, reportQuery, type Campaign } from "../api/queries";
+import { campaignsQuery, reportQuery, type Campaign, templatesQuery } from "../api/queries";
 import { may, sessionQuery } from "../api/session";
 import { count, percent } from "../lib/format";
 import { Ago, Button, Dialog, Empty, ErrorNote, PageHead, Ready, SelectField, TextField } from "../ui/kit";
@@ -21,7 +21,7 @@ export function Campaigns() {
   const { data: session } = useQuery(sessionQuery);
   const pages = useInfiniteQuery({ ...campaignsQuery(status), refetchInterval: 10_000 });
   const [adding, setAdding] = useState(false);
-  const make = may(session, "write") && <Button kind="primary" onClick={() => setAdding(true)}>{t("campaigns.new")}</Button>;
+  const make = may(session, "campaigns:write") && <Button kind="primary" onClick={() => setAdding(true)}>{t("campaigns.new")}</Button>;
   const campaigns = pages.data && { ...pages, data: pages.data.pages.flatMap((page) => page.items) };
   return (
     <>
@@ -84,12 +84,15 @@ function Row({ of }: { of: Campaign }) {
   );
 }
 
+const isStarter = (name: string): name is keyof typeof STARTERS => name in STARTERS;
+
 function NewCampaign({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const [starter, setStarter] = useState<keyof typeof STARTERS>("newsletter");
+  const [starter, setStarter] = useState("newsletter");
+  const templates = useQuery(templatesQuery);
   const create = useMutation({
-    mutationFn: (name: string) => ask(api.POST("/api/v1/campaigns", { body: { name, content: STARTERS[starter] } })),
+    mutationFn: (name: string) => ask(api.POST("/api/v1/campaigns", { body: { name, ...(isStarter(starter) ? { content: STARTERS[starter] } : { template_id: starter }) } })),
     onSuccess: (made) => navigate({ to: "/campaigns/$id", params: { id: made.id } }),
   });
   const submit = (event: FormEvent<HTMLFormElement>) => create.mutate(values(event).name ?? "");
@@ -97,11 +100,14 @@ function NewCampaign({ onClose }: { onClose: () => void }) {
     <Dialog title={t("campaigns.new")} onClose={onClose}>
       <form className="stack" onSubmit={submit}>
         <TextField label={t("campaigns.name")} name="name" required maxLength={200} autoFocus hint={t("campaigns.nameHint")} autoComplete="off" />
-        <SelectField label={t("campaigns.startFrom")} value={starter} onChange={(event) => setStarter(event.target.value as keyof typeof STARTERS)}>
+        <SelectField label={t("campaigns.startFrom")} value={starter} onChange={(event) => setStarter(event.target.value)}>
           <option value="newsletter">{t("campaigns.starters.newsletter")}</option>
           <option value="letter">{t("campaigns.starters.letter")}</option>
           <option value="html">{t("campaigns.starters.html")}</option>
           <option value="text">{t("campaigns.starters.text")}</option>
+          {templates.data && templates.data.length > 0 && (
+            <optgroup label={t("shell.templates")}>{templates.data.map((template) => <option key={template.id} value={template.id}>{template.name}</option>)}</optgroup>
+          )}
         </SelectField>
         <ErrorNote error={create.error} />
         <div className="foot row">

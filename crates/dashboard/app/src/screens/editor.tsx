@@ -8,9 +8,10 @@ import { campaignQuery, given, listsQuery, segmentsQuery, sendersQuery, type Cam
 import { may, sessionQuery } from "../api/session";
 import { Autosave, browserShelf, type SaveState } from "../lib/autosave";
 import { minorDigits, parseMoney, writeMoney } from "../lib/format";
-import { insertAt, LEAD_VARIABLES } from "../lib/variables";
+import { insertAt, variablesOf } from "../lib/variables";
 import { Badge, Button, Check, Confirm, Field, PageHead, SelectField, TextField, useSay, useToast } from "../ui/kit";
 import { StatusBadge } from "../ui/status";
+import { VariableField } from "../ui/variables";
 import { Conflict } from "./conflict";
 import { Preview } from "./preview";
 import { StartDialog, TestDialog } from "./start";
@@ -72,6 +73,9 @@ export function Editor({ id, campaign, etag }: { id: string; campaign: Campaign;
     autosave.current?.change(changes);
   };
   const problem = state.kind === "refused" ? state.problem : undefined;
+  // The preview knows which attributes there are.
+  const [lead, setLead] = useState<unknown>();
+  const variables = useMemo(() => variablesOf(lead), [lead]);
   const ready = async () => (await autosave.current?.flush()) ?? false;
 
   return (
@@ -84,22 +88,26 @@ export function Editor({ id, campaign, etag }: { id: string; campaign: Campaign;
           <>
             <Button kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>
             <Button onClick={() => setTesting(true)}>{t("editor.test")}</Button>
-            {may(session, "send") && <Button kind="primary" onClick={() => setStarting(true)}>{t("editor.start")}</Button>}
+            {may(session, "campaigns:send") && <Button kind="primary" onClick={() => setStarting(true)}>{t("editor.start")}</Button>}
           </>
         } />
       <div className="editor">
         <div className="stack wide">
-          <Basics draft={draft} change={change} problem={problem} />
+          <Basics draft={draft} change={change} problem={problem} variables={variables} />
           <Who draft={draft} change={change} />
-          <Body draft={draft} change={change} problem={problem} />
+          <Body content={draft.content} change={change} problem={problem} variables={variables} />
           <When draft={draft} change={change} problem={problem} />
         </div>
-        <div className="sticky stack"><Preview draft={draft} /></div>
+        <div className="sticky stack"><Preview draft={draft} onLead={setLead} /></div>
       </div>
       {state.kind === "conflict" && (
-        <Conflict id={id} mine={autosave.current?.unsaved ?? {}} onDone={(theirs, version, keep) => {
+        <Conflict<Draft> title={t("conflict.title")} mine={autosave.current?.unsaved ?? {}}
+          load={async () => {
+            const { data, etag: version } = await askFull(api.GET("/api/v1/campaigns/{id}", { params: { path: { id } } }));
+            return { data: draftOf(data), etag: version };
+          }} onDone={(theirs, version, keep) => {
           autosave.current?.resolve(version, keep);
-          setDraft({ ...draftOf(theirs), ...(keep ? autosave.current?.unsaved : {}) });
+          setDraft({ ...theirs, ...(keep ? autosave.current?.unsaved : {}) });
         }} />
       )}
       {testing && <TestDialog id={id} ready={ready} onClose={() => setTesting(false)} />}
@@ -109,7 +117,7 @@ export function Editor({ id, campaign, etag }: { id: string; campaign: Campaign;
   );
 }
 
-function SaveNote({ state }: { state: SaveState }) {
+export function SaveNote({ state }: { state: SaveState }) {
   const { t } = useTranslation();
   const say = useSay();
   const tone = { saved: "good", saving: "", waiting: "", offline: "warn", refused: "bad", conflict: "bad", failed: "bad" } as const;
@@ -123,7 +131,7 @@ function SaveNote({ state }: { state: SaveState }) {
 
 interface Part { draft: Draft; change: (changes: Partial<Draft>) => void; problem?: ProblemError | undefined }
 
-function Basics({ draft, change, problem }: Part) {
+function Basics({ draft, change, problem, variables }: Part & { variables: string[] }) {
   const { t } = useTranslation();
   const [replyTo, setReplyTo] = useState(draft.reply_to ?? "");
   const [from, setFrom] = useState({ name: draft.from?.name ?? "", email: draft.from?.email ?? "" });
@@ -137,10 +145,10 @@ function Basics({ draft, change, problem }: Part) {
       <h2>{t("editor.basics")}</h2>
       <TextField label={t("campaigns.name")} value={draft.name} maxLength={200} hint={t("campaigns.nameHint")}
         error={problem?.field("/name")} onChange={(event) => change({ name: event.target.value })} />
-      <TextField label={t("editor.subject")} value={draft.subject} maxLength={1000} list="subject-variables"
-        error={problem?.field("/subject")} onChange={(event) => change({ subject: event.target.value })} />
-      <TextField label={t("editor.preheader")} value={draft.preheader} maxLength={1000} hint={t("editor.preheaderHint")}
-        error={problem?.field("/preheader")} onChange={(event) => change({ preheader: event.target.value })} />
+      <VariableField label={t("editor.subject")} value={draft.subject} maxLength={1000} variables={variables}
+        error={problem?.field("/subject")} onChange={(subject) => change({ subject })} />
+      <VariableField label={t("editor.preheader")} value={draft.preheader} maxLength={1000} hint={t("editor.preheaderHint")} variables={variables}
+        error={problem?.field("/preheader")} onChange={(preheader) => change({ preheader })} />
       <div className="grid2">
         <TextField label={t("editor.fromName")} value={from.name} maxLength={200} error={problem?.field("/from/name")}
           onChange={(event) => write({ ...from, name: event.target.value })} />
@@ -193,10 +201,13 @@ function Who({ draft, change }: Part) {
   );
 }
 
-function Body({ draft, change, problem }: Part) {
+/** The source, with its format; templates have the same. */
+export function Body({ content: written, change, problem, variables }: {
+  content: Campaign["content"]; change: (changes: { content: NonNullable<Campaign["content"]> }) => void; problem?: ProblemError | undefined; variables: string[];
+}) {
   const { t } = useTranslation();
   const area = useRef<HTMLTextAreaElement>(null);
-  const content = draft.content ?? { format: "markdown" as const, body: "" };
+  const content = written ?? { format: "markdown" as const, body: "" };
   const wrong = problem?.fields.filter((field) => field.pointer.startsWith("/content"));
   const insert = (variable: string) => {
     const element = area.current;
@@ -220,17 +231,13 @@ function Body({ draft, change, problem }: Part) {
           <select className="input" style={{ inlineSize: "auto" }} aria-label={t("editor.insert")} value=""
             onChange={(event) => insert(event.target.value)}>
             <option value="">{t("editor.insert")}</option>
-            {LEAD_VARIABLES.map((variable) => <option key={variable} value={variable}>{variable}</option>)}
+            {variables.map((variable) => <option key={variable} value={variable}>{variable}</option>)}
           </select>
         </div>
       </div>
-      <Field label={t("editor.source")} error={wrong?.map((field) =>
-        `${field.line ? t("editor.at", { line: field.line, column: field.column ?? 1 }) : ""}${field.detail}`).join("\n")}>
-        {(control) => (
-          <textarea {...control} ref={area} className="input code" rows={20} spellCheck={content.format === "markdown" || content.format === "text"}
-            dir="auto" value={content.body} onChange={(event) => change({ content: { ...content, body: event.target.value } })} />
-        )}
-      </Field>
+      <VariableField label={t("editor.source")} rows={20} area={area} value={content.body} variables={variables} hint={t("editor.sourceHint")}
+        spellCheck={content.format === "markdown" || content.format === "text"} onChange={(body) => change({ content: { ...content, body } })}
+        error={wrong?.map((field) => `${field.line ? t("editor.at", { line: field.line, column: field.column ?? 1 }) : ""}${field.detail}`).join("\n")} />
     </section>
   );
 }

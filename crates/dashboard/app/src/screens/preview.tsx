@@ -1,13 +1,15 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, ask } from "../api/client";
+import { api, ask, type Schemas } from "../api/client";
 import { framePage, showIn } from "../lib/frame";
 import { ErrorNote, Segmented, useSettled } from "../ui/kit";
-import type { Draft } from "./editor";
+
+/** What a preview is of. */
+export type Written = Omit<Schemas["campaigns.PreviewMail"], "content"> & { content?: Schemas["campaigns.PreviewMail"]["content"] | null };
 
 /** The mail as its first reader would get it, a moment after each change. */
-export function Preview({ draft }: { draft: Draft }) {
+export function Preview({ draft, onLead }: { draft: Written; onLead?: (lead: unknown) => void }) {
   const { t } = useTranslation();
   const [look, setLook] = useState<"desktop" | "phone" | "dark" | "text">("desktop");
   const { name, subject, preheader, content, audience } = draft;
@@ -20,6 +22,10 @@ export function Preview({ draft }: { draft: Draft }) {
     gcTime: 30_000,
   });
   const shown = preview.data;
+  const lead = shown?.lead;
+  useEffect(() => {
+    if (lead) onLead?.(lead);
+  }, [lead, onLead]);
   // While something is wrong, the last page that was right stays.
   const last = useRef<{ html: string | null; text: string } | null>(null);
   if (shown?.text !== null && shown?.text !== undefined) last.current = { html: shown.html ?? null, text: shown.text };

@@ -5,19 +5,19 @@ import { may, sessionQuery } from "../../api/session";
 import { PageHead } from "../../ui/kit";
 
 const TABS = [
-  ["/settings", "account", false], ["/settings/workspace", "workspace", true], ["/settings/people", "people", true], ["/settings/domains", "domains", true],
-  ["/settings/senders", "senders", true], ["/settings/webhooks", "webhooks", true], ["/settings/keys", "keys", true],
+  ["/settings", "account", undefined], ["/settings/workspace", "workspace", "workspace:write"], ["/settings/people", "people", "users:read"],
+  ["/settings/domains", "domains", "senders:write"], ["/settings/senders", "senders", "senders:write"], ["/settings/webhooks", "webhooks", "webhooks:read"],
+  ["/settings/keys", "keys", "keys:write"], ["/settings/write-keys", "writeKeys", "analytics:write"], ["/settings/audit", "audit", "audit:read"],
 ] as const;
 
 export function Settings() {
   const { t } = useTranslation();
   const { data: session } = useQuery(sessionQuery);
-  const admin = may(session, "administer");
   return (
     <>
       <PageHead title={t("settings.title")} />
       <nav className="tabs" aria-label={t("settings.title")}>
-        {TABS.filter(([, , restricted]) => admin || !restricted).map(([to, name]) => (
+        {TABS.filter(([, , scope]) => scope === undefined || may(session, scope)).map(([to, name]) => (
           <Link key={to} to={to} activeOptions={{ exact: to === "/settings" }} activeProps={{ className: "active" }}>{t(`settings.${name}`)}</Link>
         ))}
       </nav>

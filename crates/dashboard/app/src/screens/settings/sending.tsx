@@ -7,6 +7,7 @@ import { domainsQuery, sendersQuery } from "../../api/queries";
 import { count, duration } from "../../lib/format";
 import { Ago, Badge, Button, Confirm, Copy, Dialog, Empty, ErrorNote, Ready, SelectField, TextField, useToast } from "../../ui/kit";
 import { values } from "../door";
+import { WarmUpDialog } from "./warm-up";
 
 type Domain = Schemas["notifications.Domain"];
 type Sender = Schemas["notifications.Sender"];
@@ -57,9 +58,18 @@ function DomainCard({ domain }: { domain: Domain }) {
   const client = useQueryClient();
   const toast = useToast();
   const [deleting, setDeleting] = useState(false);
+  const [rotating, setRotating] = useState(false);
   const path = { path: { id: domain.id } };
   const refresh = () => client.invalidateQueries({ queryKey: domainsQuery.queryKey });
   const check = useMutation({ mutationFn: () => ask(api.POST("/api/v1/domains/{id}/check", { params: path })), onSuccess: refresh });
+  const rotate = useMutation({
+    mutationFn: () => ask(api.POST("/api/v1/domains/{id}/rotate", { params: path })),
+    onSuccess: async () => {
+      setRotating(false);
+      toast(t("domains.rotated", { name: domain.name }));
+      await refresh();
+    },
+  });
   const remove = useMutation({
     mutationFn: () => ask(api.DELETE("/api/v1/domains/{id}", { params: path })),
     onSuccess: async () => {
@@ -73,6 +83,7 @@ function DomainCard({ domain }: { domain: Domain }) {
         <div className="row"><h2 className="break">{domain.name}</h2><Badge tone={domain.authenticated ? "good" : "warn"}>{t(domain.authenticated ? "domains.authenticated" : "domains.notYet")}</Badge></div>
         <div className="row">
           <Button small kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>
+          <Button small onClick={() => { rotate.reset(); setRotating(true); }}>{t("domains.rotate")}</Button>
           <Button small kind="primary" busy={check.isPending} onClick={() => check.mutate()}>{t("domains.check")}</Button>
         </div>
       </div>
@@ -91,6 +102,10 @@ function DomainCard({ domain }: { domain: Domain }) {
           </tr>
         ))}</tbody>
       </table></div>
+      {rotating && (
+        <Confirm title={t("domains.rotateTitle", { name: domain.name })} action={t("domains.rotate")} busy={rotate.isPending} error={rotate.error}
+          onConfirm={() => rotate.mutate()} onClose={() => setRotating(false)}><p>{t("domains.rotateText")}</p></Confirm>
+      )}
       {deleting && (
         <Confirm title={t("domains.deleteTitle", { name: domain.name })} name={domain.name} action={t("common.delete")} busy={remove.isPending}
           error={remove.error} onConfirm={() => remove.mutate()} onClose={() => setDeleting(false)}><p>{t("domains.deleteText")}</p></Confirm>
@@ -119,6 +134,7 @@ function SenderCard({ sender }: { sender: Sender }) {
   const { t } = useTranslation();
   const client = useQueryClient();
   const toast = useToast();
+  const [warming, setWarming] = useState(false);
   const [deleting, setDeleting] = useState(false);
   const params = { path: { id: sender.id } };
   const refresh = () => client.invalidateQueries({ queryKey: sendersQuery.queryKey });
@@ -137,6 +153,7 @@ function SenderCard({ sender }: { sender: Sender }) {
         <div className="row"><h2 className="break">{sender.name}</h2><Badge tone={sender.enabled ? "good" : ""}>{t(sender.enabled ? "senders.on" : "senders.off")}</Badge>{sender.read_only && <Badge>{t("senders.own")}</Badge>}</div>
         <div className="row">
           {!sender.read_only && <Button small kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>}
+          {!sender.read_only && <Button small onClick={() => setWarming(true)}>{t("warmUp.title")}</Button>}
           {!sender.read_only && <Button small busy={enable.isPending} onClick={() => enable.mutate(!sender.enabled)}>{t(sender.enabled ? "senders.disable" : "senders.enable")}</Button>}
           <Button small kind="primary" busy={test.isPending} onClick={() => test.mutate()}>{t("senders.test")}</Button>
         </div>
@@ -145,10 +162,13 @@ function SenderCard({ sender }: { sender: Sender }) {
         <dt>{t("senders.server")}</dt><dd className="break"><code>{sender.host}:{sender.port}</code> · {t(`tls.${sender.tls as "none"}`, { defaultValue: sender.tls })}{sender.user && <> · {sender.user}</>}</dd>
         <dt>{t("senders.rate")}</dt><dd>{sender.per_second ? t("senders.perSecond", { rate: count(sender.per_second) }) : t("senders.unlimited")} · {t("senders.connections", { count: sender.connections })}</dd>
         {sender.domains.length > 0 && <><dt>{t("senders.for")}</dt><dd className="break">{sender.domains.join(", ")}</dd></>}
+        {sender.warm_up && <><dt>{t("warmUp.title")}</dt><dd>{sender.cap_today === null || sender.cap_today === undefined ? t("warmUp.over") : t("warmUp.today", { count: sender.cap_today, shown: count(sender.cap_today) })}</dd></>}
+        {sender.unreachable && <><dt>{t("senders.unreachable")}</dt><dd className="break">{sender.unreachable}</dd></>}
         {sender.slowed.length > 0 && <><dt>{t("senders.slowed")}</dt><dd className="break">{sender.slowed.map((slow) => slow.domain).join(", ")}</dd></>}
       </dl>
       {test.data && <div className={`note ${test.data.ok ? "good" : "error"}`} role="status">{test.data.detail} ({duration(test.data.took_ms)})</div>}
       <ErrorNote error={test.error ?? enable.error} />
+      {warming && <WarmUpDialog sender={sender} onClose={() => setWarming(false)} onSaved={refresh} />}
       {deleting && (
         <Confirm title={t("senders.deleteTitle", { name: sender.name })} name={sender.name} action={t("common.delete")} busy={remove.isPending}
           error={remove.error} onConfirm={() => remove.mutate()} onClose={() => setDeleting(false)}><p>{t("senders.deleteText")}</p></Confirm>

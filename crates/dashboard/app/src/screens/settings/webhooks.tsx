@@ -3,7 +3,8 @@ import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, type Schemas } from "../../api/client";
 import { isProblem } from "../../api/problem";
-import { given } from "../../api/queries";
+import { given, webhooksQuery } from "../../api/queries";
+import { dateTime, isAhead } from "../../lib/format";
 import { Ago, Badge, Button, Confirm, Copy, Dialog, Empty, ErrorNote, Ready, SelectField, TextField, useToast } from "../../ui/kit";
 import { values } from "../door";
 
@@ -11,11 +12,6 @@ type Webhook = Schemas["notifications.Webhook"];
 const STATES = ["pending", "delivered", "failed"] as const;
 const TONES = { pending: "info", delivered: "good", failed: "bad" } as const;
 const start = undefined as string | undefined;
-
-const webhooksQuery = {
-  queryKey: ["webhooks"],
-  queryFn: async ({ signal }: { signal: AbortSignal }) => (await ask(api.GET("/api/v1/webhooks", { params: { query: { limit: 500 } }, signal }))).items,
-};
 
 export function Webhooks() {
   const { t } = useTranslation();
@@ -72,6 +68,7 @@ function HookCard({ hook }: { hook: Webhook }) {
   const toast = useToast();
   const [open, setOpen] = useState(false);
   const [deleting, setDeleting] = useState(false);
+  const [rotating, setRotating] = useState(false);
   const params = { path: { id: hook.id } };
   const refresh = () => client.invalidateQueries({ queryKey: webhooksQuery.queryKey });
   const test = useMutation({
@@ -97,19 +94,45 @@ function HookCard({ hook }: { hook: Webhook }) {
           <Button small kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>
           <Button small busy={enable.isPending} onClick={() => enable.mutate(!hook.enabled)}>{t(hook.enabled ? "senders.disable" : "senders.enable")}</Button>
           <Button small busy={test.isPending} onClick={() => test.mutate()}>{t("webhooks.test")}</Button>
+          <Button small onClick={() => setRotating(true)}>{t("webhooks.rotate")}</Button>
           <Button small aria-expanded={open} onClick={() => setOpen(!open)}>{t("webhooks.deliveries")}</Button>
         </div>
       </div>
       <p className="small muted">{hook.description && <>{hook.description} · </>}{hook.events.join(", ")}</p>
+      {hook.old_secret_until && isAhead(hook.old_secret_until) && <p className="small muted">{t("webhooks.oldSecret", { at: dateTime(hook.old_secret_until) })}</p>}
       {hook.disabled_reason && <div className="note warning">{hook.disabled_reason}</div>}
       {hook.failing_since && hook.enabled && <div className="note warning">{t("webhooks.failingSince")} <Ago at={hook.failing_since} /></div>}
       <ErrorNote error={test.error ?? enable.error} />
       {open && <HookDeliveries id={hook.id} />}
+      {rotating && <Rotate hook={hook} onClose={() => setRotating(false)} onDone={refresh} />}
       {deleting && (
         <Confirm title={t("webhooks.deleteTitle")} name={hook.url} action={t("common.delete")} busy={remove.isPending} error={remove.error}
           onConfirm={() => remove.mutate()} onClose={() => setDeleting(false)}><p>{t("webhooks.deleteText")}</p></Confirm>
       )}
     </article>
+  );
+}
+
+/** A new secret; the old one signs along for a while, so that nothing is refused meanwhile. */
+function Rotate({ hook, onClose, onDone }: { hook: Webhook; onClose: () => void; onDone: () => void }) {
+  const { t } = useTranslation();
+  const rotate = useMutation({
+    mutationFn: () => ask(api.POST("/api/v1/webhooks/{id}/rotate-secret", { params: { path: { id: hook.id } } })),
+    onSuccess: onDone,
+  });
+  if (rotate.data) {
+    const until = rotate.data.old_secret_until;
+    return (
+      <Dialog title={t("webhooks.made")} onClose={onClose} foot={<Button kind="primary" onClick={onClose}>{t("keys.done")}</Button>}>
+        <p>{t("webhooks.once")} {until && t("webhooks.oldSecret", { at: dateTime(until) })}</p>
+        <div className="row keep"><code className="note break grow" data-testid="secret">{rotate.data.secret}</code><Copy text={rotate.data.secret} label={t("common.copy")} /></div>
+      </Dialog>
+    );
+  }
+  return (
+    <Confirm title={t("webhooks.rotateTitle")} action={t("webhooks.rotate")} busy={rotate.isPending} error={rotate.error} onConfirm={() => rotate.mutate()} onClose={onClose}>
+      <p className="break">{hook.url}</p><p>{t("webhooks.rotateText")}</p>
+    </Confirm>
   );
 }
 
