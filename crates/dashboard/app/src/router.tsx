@@ -5,7 +5,7 @@ import {
 import { sessionQuery } from "./api/session";
 import { Crash, Missing } from "./screens/failures";
 import { Shell } from "./screens/shell";
-import { SignIn, SignUp } from "./screens/door";
+import { Forgot, SignIn, SignUp } from "./screens/door";
 import { OUTCOMES } from "./lib/settlement";
 import { Loading } from "./ui/kit";
 
@@ -25,6 +25,11 @@ const signIn = createRoute({
   validateSearch: (search: Record<string, unknown>): { next?: string } => ({ next: inside(search.next) }),
 });
 const signUp = createRoute({ getParentRoute: () => root, path: "/sign-up", component: SignUp });
+
+const forgot = createRoute({ getParentRoute: () => root, path: "/forgot", component: Forgot });
+const shared = createRoute({
+  getParentRoute: () => root, path: "/shared/$token", component: lazyRouteComponent(() => import("./screens/shared"), "Shared"),
+});
 
 const shell = createRoute({
   getParentRoute: () => root,
@@ -53,6 +58,13 @@ const campaigns = createRoute({
 });
 const campaign = createRoute({
   ...under, path: "/campaigns/$id", component: lazyRouteComponent(() => import("./screens/campaign"), "CampaignScreen"),
+});
+
+const templates = createRoute({
+  ...under, path: "/templates", component: lazyRouteComponent(() => import("./screens/templates/list"), "Templates"),
+});
+const template = createRoute({
+  ...under, path: "/templates/$id", component: lazyRouteComponent(() => import("./screens/templates/edit"), "TemplateScreen"),
 });
 
 const leads = createRoute({
@@ -91,7 +103,32 @@ const suppressions = createRoute({
   ...under, path: "/suppressions", component: lazyRouteComponent(() => import("./screens/suppressions"), "Suppressions"),
 });
 const analytics = createRoute({
-  ...under, path: "/analytics", component: lazyRouteComponent(() => import("./screens/analytics"), "Analytics"),
+  ...under, path: "/analytics", component: lazyRouteComponent(() => import("./screens/analytics/frame"), "Analytics"),
+});
+const inAnalytics = { getParentRoute: () => analytics };
+const figures = createRoute({
+  ...inAnalytics, path: "/", component: lazyRouteComponent(() => import("./screens/analytics/overview"), "Figures"),
+});
+const funnel = createRoute({
+  ...inAnalytics,
+  path: "/funnel",
+  component: lazyRouteComponent(() => import("./screens/analytics/funnel"), "FunnelScreen"),
+  // The router reads JSON by itself.
+  validateSearch: (search: Record<string, unknown>): { steps?: string } => ({
+    steps: Array.isArray(search.steps) ? JSON.stringify(search.steps) : text(search.steps),
+  }),
+});
+const retention = createRoute({
+  ...inAnalytics, path: "/retention", component: lazyRouteComponent(() => import("./screens/analytics/retention"), "RetentionScreen"),
+});
+const attribution = createRoute({
+  ...inAnalytics, path: "/attribution", component: lazyRouteComponent(() => import("./screens/analytics/attribution"), "AttributionScreen"),
+});
+const live = createRoute({
+  ...inAnalytics, path: "/live", component: lazyRouteComponent(() => import("./screens/analytics/live"), "LiveScreen"),
+});
+const shares = createRoute({
+  ...inAnalytics, path: "/shares", component: lazyRouteComponent(() => import("./screens/analytics/shares"), "Shares"),
 });
 const deliveries = createRoute({
   ...under,
@@ -108,7 +145,7 @@ const settings = createRoute({
 const inSettings = { getParentRoute: () => settings };
 const people = () => import("./screens/settings/people");
 const sending = () => import("./screens/settings/sending");
-const account = createRoute({ ...inSettings, path: "/", component: lazyRouteComponent(people, "Account") });
+const account = createRoute({ ...inSettings, path: "/", component: lazyRouteComponent(() => import("./screens/settings/account"), "Account") });
 const workspace = createRoute({ ...inSettings, path: "/workspace", component: lazyRouteComponent(people, "Workspace") });
 const users = createRoute({ ...inSettings, path: "/people", component: lazyRouteComponent(people, "People") });
 const domains = createRoute({ ...inSettings, path: "/domains", component: lazyRouteComponent(sending, "Domains") });
@@ -119,12 +156,19 @@ const webhooks = createRoute({
 const keys = createRoute({
   ...inSettings, path: "/keys", component: lazyRouteComponent(() => import("./screens/settings/keys"), "Keys"),
 });
+const writeKeys = createRoute({
+  ...inSettings, path: "/write-keys", component: lazyRouteComponent(() => import("./screens/settings/write-keys"), "WriteKeys"),
+});
+const audit = createRoute({
+  ...inSettings, path: "/audit", component: lazyRouteComponent(() => import("./screens/settings/audit"), "Audit"),
+});
 
 const tree = root.addChildren([
-  signIn, signUp,
+  signIn, signUp, forgot, shared,
   shell.addChildren([
-    overview, campaigns, campaign, leads, importing, lead, lists, list, segments, segment, suppressions, analytics, deliveries,
-    settings.addChildren([account, workspace, users, domains, senders, webhooks, keys]),
+    overview, campaigns, campaign, templates, template, leads, importing, lead, lists, list, segments, segment, suppressions, deliveries,
+    analytics.addChildren([figures, funnel, retention, attribution, live, shares]),
+    settings.addChildren([account, workspace, users, domains, senders, webhooks, keys, writeKeys, audit]),
   ]),
 ]);
 
