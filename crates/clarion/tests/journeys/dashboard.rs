@@ -52,6 +52,26 @@ fn every_screen_stands_hostile_data_both_themes_and_a_phone() {
     browse("screens");
 }
 
+#[test]
+fn people_come_and_go_with_what_they_may_do_and_all_of_it_is_on_record() {
+    browse("people");
+}
+
+#[test]
+fn what_happened_is_shown_live_and_can_be_shared() {
+    browse("analytics");
+}
+
+#[test]
+fn templates_are_written_and_keys_renewed() {
+    browse("sending");
+}
+
+#[test]
+fn hostile_text_in_any_field_never_runs() {
+    browse("hostile");
+}
+
 /// The client is generated from this file, which `npm run check` in `codegen` compares.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_of_the_dashboard_knows_the_api_as_it_is() {

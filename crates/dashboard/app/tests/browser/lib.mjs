@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 export const url = process.argv[2] ?? process.env.CLARION_URL ?? "http://127.0.0.1:8080";
-const executablePath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome"].find((path) => path && existsSync(path));
+export const executablePath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome"].find((path) => path && existsSync(path));
 
 /** Runs `story` in a browser of its own, and fails if the page complained about anything. */
 export async function browse(story, options = {}) {
@@ -36,7 +36,7 @@ export function watch(page) {
   page.on("console", (message) => {
     const { url: where } = message.location();
     // A browser itself logs each answer of 400 and more; which of them are right, stories say.
-    const answered = message.text().startsWith("Failed to load resource") && where.includes("/api/v1/");
+    const answered = message.text().startsWith("Failed to load resource") && (where.includes("/api/v1/") || where.includes("/s/"));
     // What a hostile mail tries in its frame is blocked, and a browser says so.
     const framed = where === "about:srcdoc";
     if (message.type() === "error" && !answered && !framed) complaints.push(`console: ${message.text()} (${where})`);

@@ -21,6 +21,8 @@ const hostile = HOSTILE.join(" ");
 const nasty = (n) => HOSTILE[n % HOSTILE.length];
 
 const found = [];
+// Whatever stops the story, what was found so far is told.
+process.on("exit", () => found.length > 0 && console.error(found.join("\n")));
 
 async function look(page, name) {
   await page.evaluate(axe);
@@ -56,9 +58,14 @@ async function tour(page, screens, kind) {
 }
 
 await browse(async (page, { context }) => {
-  await page.goto(`${url}/sign-in`);
+  // Nobody is signed in yet, and that is no error: the console has nothing to say at all.
+  const said = [];
+  page.on("console", (message) => message.type() === "error" && said.push(message.text()));
+  await page.goto(`${url}/campaigns`);
+  await page.waitForURL(/sign-in\?next=/);
   await page.getByLabel("Email").waitFor();
   await look(page, "sign-in");
+  expect("what the console said before anybody signed in", said, []);
   expect("what is wrong so far", found, []);
   // The looking itself: it must find what is wrong.
   await page.evaluate(() => document.body.append(document.createElement("button")));
@@ -67,14 +74,19 @@ await browse(async (page, { context }) => {
   await page.goto(`${url}/sign-up`);
   await page.getByLabel("Workspace").waitFor();
   await look(page, "sign-up");
+  await page.goto(`${url}/forgot`);
+  await page.getByLabel("Email").waitFor();
+  await look(page, "forgot");
   await signUp(page, { name: `Ada ${nasty(0)}`, workspace: nasty(1) });
 
   await tour(page, [
-    ["/", "Your first campaign"], ["/campaigns", "No campaigns yet"], ["/leads", "No leads yet"], ["/leads/import", "CSV file"],
+    ["/", "Your first campaign"], ["/campaigns", "No campaigns yet"], ["/templates", "No templates yet"], ["/leads", "No leads yet"], ["/leads/import", "CSV file"],
     ["/lists", "No lists yet"], ["/segments", "No segments yet"], ["/segments/new", "Fill in every condition"], ["/suppressions", "Nobody is suppressed"],
-    ["/analytics", "No link was followed"], ["/deliveries", "No messages here"], ["/settings", "Your account"], ["/settings/workspace", "Name of the workspace"],
+    ["/analytics", "No link was followed"], ["/analytics/funnel", "Nobody took the first step"], ["/analytics/retention", "Nobody came in this period"],
+    ["/analytics/attribution", "No goal or order yet"], ["/analytics/live", "Waiting for what happens"], ["/analytics/shares", "Nothing is shared"], ["/deliveries", "No messages here"], ["/settings", "Your account"], ["/settings/workspace", "Name of the workspace"],
     ["/settings/people", "Who works in this workspace"], ["/settings/domains", "No domains yet"], ["/settings/senders", "SMTP servers"],
-    ["/settings/webhooks", "No webhooks yet"], ["/settings/keys", "No keys yet"], ["/campaigns/nothing", "path"],
+    ["/settings/webhooks", "No webhooks yet"], ["/settings/keys", "No keys yet"], ["/settings/people", "No own roles"],
+    ["/settings/write-keys", "No write keys yet"], ["/settings/audit", "how it was before"], ["/campaigns/nothing", "path"],
   ], "empty");
 
   const ask = await asking(context);
@@ -97,19 +109,44 @@ await browse(async (page, { context }) => {
   const sent = await ask("POST", "/campaigns", mail);
   await ask("POST", `/campaigns/${sent.id}/start`, { accept_warnings: true });
   await until("it is sent", async () => (await ask("GET", `/campaigns/${sent.id}`)).status === "finished");
+  const template = await ask("POST", "/templates", { name: hostile, subject: mail.subject, preheader: nasty(1), content: mail.content });
   await ask("POST", "/domains", { name: "example.com" });
   await ask("POST", "/senders", { name: nasty(0), host: "127.0.0.1", port: 2525 });
   // An address, so that no name has to be found; it is off at once, and nothing is posted.
   const hook = await ask("POST", "/webhooks", { url: "https://93.184.215.14/hook", description: hostile.slice(0, 150) });
   await ask("PATCH", `/webhooks/${hook.id}`, { enabled: false });
   await ask("POST", "/api-keys", { name: nasty(1), scopes: ["leads:read"] });
+  const share = await ask("POST", "/analytics/shares", { name: hostile.slice(0, 150) });
+  const event = (type, more) => ({ type, anonymous_id: "x", name: nasty(0), url: `https://example.com/${nasty(1)}?utm_source=${nasty(2)}`, ...more });
+  const events = () => ask("POST", "/analytics", { events: [event("view"), event("click", { campaign_id: sent.id, lead_id: lead.id }), event("goal", { lead_id: lead.id }), event(nasty(0).slice(0, 60), { lead_id: lead.id })] });
+  await events();
+  const role = await ask("POST", "/roles", { name: nasty(0), scopes: ["leads:read"] });
+  await ask("POST", "/invitations", { email: "bob@example.com", role: "custom", role_id: role.id });
+  await ask("POST", "/write-keys", { name: nasty(1), origins: ["https://shop.example"] });
+  await until("the trail is there", async () => (await ask("GET", "/audit?resource=roles")).items.length > 0);
 
   await tour(page, [
-    ["/", "Recent campaigns"], ["/campaigns", "window.ran"], [`/campaigns/${draft.id}`, "Preview"], [`/campaigns/${sent.id}`, "everybody is settled"],
+    ["/", "Recent campaigns"], ["/campaigns", "window.ran"], ["/templates", "window.ran"], [`/templates/${template.id}`, "Preview"], [`/campaigns/${draft.id}`, "Preview"], [`/campaigns/${sent.id}`, "everybody is settled"],
     ["/leads", "ada@example.com"], [`/leads/${lead.id}`, "Timeline"], ["/lists", "window.ran"], [`/lists/${list.id}`, "ada@example.com"],
     ["/segments", "window.ran"], ["/suppressions", "nobody@example.com"], ["/deliveries", "ada@example.com"], ["/settings/people", "window.ran"],
     ["/settings/domains", "DKIM"], ["/settings/senders", "window.ran"], ["/settings/webhooks", "93.184.215.14"], ["/settings/keys", "window.ran"],
+    ["/settings", "Where you are signed in"], ["/settings/people", "bob@example.com"], ["/settings/write-keys", "window.ran"], ["/settings/audit", "memberships"],
   ], "full");
+
+  // What happens now, and what whoever has a link sees.
+  await tour(page, [["/analytics/funnel", "no further"], ["/analytics/retention", "Came"], ["/analytics/attribution", "window.ran"], ["/analytics/shares", "window.ran"],
+    [`/shared/${share.url.split("/").at(-1)}`, "window.ran"], ["/shared/nothing", "shows nothing any more"]], "figures");
+  await page.goto(`${url}/analytics/live`);
+  await page.getByText("Live", { exact: true }).and(page.locator(".badge")).waitFor();
+  await events();
+  await page.getByRole("cell", { name: "window.ran" }).first().waitFor();
+  await look(page, "the live view");
+
+  // All that a line of the trail says.
+  await page.goto(`${url}/settings/audit`);
+  for (const line of (await page.locator("details > summary").all()).slice(0, 12)) await line.click();
+  await look(page, "the trail's details");
+
 
   // What a mail brings stays in its frame: no script, no form, no other page.
   await page.goto(`${url}/campaigns/${draft.id}`);
@@ -124,9 +161,12 @@ await browse(async (page, { context }) => {
 
   // Dialogs, and typing into what searches.
   for (const [path, button] of [
-    ["/campaigns", "New campaign"], ["/leads", "Add lead"], ["/lists", "New list"], ["/suppressions", "Suppress an address"], ["/settings/people", "Add person"],
+    ["/campaigns", "New campaign"], ["/leads", "Add lead"], ["/lists", "New list"], ["/suppressions", "Suppress an address"], ["/settings/people", "Add with a password"],
+    ["/settings/people", "Invite"], ["/settings/people", "New role"], ["/settings/write-keys", "New write key"], ["/analytics/shares", "New link"], ["/analytics/shares", "End"], ["/settings/write-keys", "Use it"],
+    ["/settings/write-keys", "Revoke"], ["/settings", "Set up an authenticator app"],
     ["/settings/domains", "Add domain"], ["/settings/senders", "Add mail server"], ["/settings/webhooks", "Add webhook"], ["/settings/keys", "New key"],
-    [`/campaigns/${draft.id}`, "Send test"], [`/campaigns/${draft.id}`, "Check and start"], [`/campaigns/${draft.id}`, "Delete"],
+    ["/settings/domains", "New keys"], ["/settings/senders", "Warm-up"], ["/settings/webhooks", "New secret"], ["/templates", "New template"],
+    [`/templates/${template.id}`, "Send test"], [`/campaigns/${draft.id}`, "Send test"], [`/campaigns/${draft.id}`, "Check and start"], [`/campaigns/${draft.id}`, "Delete"],
   ]) {
     await page.goto(url + path);
     await page.getByRole("button", { name: button }).first().click();

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { browse, signUp, until, url } from "./lib.mjs";
 
 const folder = process.argv[3] ?? "pictures";
-const README = new Set(["overview", "editor", "report-dark", "segment", "editor-360"]);
+const README = new Set(["overview", "editor", "report-dark", "segment", "funnel", "retention-dark", "people", "editor-360"]);
 const PEOPLE = 400;
 const FIRST = ["Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Radia", "Ken", "Frances", "Niklaus"];
 const LAST = ["Lovelace", "Hopper", "Turing", "Dijkstra", "Liskov", "Knuth", "Perlman", "Thompson", "Allen", "Wirth"];
@@ -19,8 +19,9 @@ await browse(async (page, { context }) => {
     await page.evaluate((chosen) => localStorage.setItem("clarion.theme", chosen), theme);
     if (path) await page.goto(url + path);
     if (ready) await page.getByRole("main").getByText(ready).first().waitFor();
-    await page.waitForLoadState("networkidle").catch(() => undefined);
-    await page.waitForTimeout(300);
+    // The live stream never ends, so there is no moment without a connection to wait for.
+    await page.waitForFunction(() => !document.querySelector(".spin"));
+    await page.waitForTimeout(500);
     await page.screenshot({ path: `${folder}/${name}.png` });
   };
   await shoot("overview-empty", "/", "Make a list");
@@ -79,6 +80,28 @@ await browse(async (page, { context }) => {
     if (click && n % 3 === 0) await page.request.get(click, { headers: reader, maxRedirects: 0 });
   }
   const lead = (await (await context.request.get(`${url}/api/v1/leads?limit=1`)).json()).items[0];
+  // A shop's visitors of the last weeks, some of whom the campaign brought to buy.
+  const people = (await (await context.request.get(`${url}/api/v1/leads?limit=200`)).json()).items;
+  const day = 86_400_000;
+  const at = (days, n) => new Date(Date.now() - days * day + (n % 40) * 60_000).toISOString();
+  const visits = people.flatMap(({ id }, n) => {
+    const came = 2 + (n % 26);
+    const visit = (days, more) => ({ type: "view", lead_id: id, occurred_at: at(days, n), url: `https://northwind.example/${more ?? ""}?utm_source=${["newsletter", "search", "friends"][n % 3]}` });
+    const seen = [visit(came)];
+    for (let week = 7; week <= came; week += 7) if ((n * week) % 5 < 3) seen.push(visit(came - week, "roasts"));
+    if (n % 3) seen.push({ type: "track", name: "Added to basket", lead_id: id, occurred_at: at(came - 0.1, n) });
+    if (n % 5 < 2) seen.push({ type: "click", campaign_id: n % 2 ? sent.id : draft.id, lead_id: id, occurred_at: at(1.5, n) });
+    if (n % 5 < 2) seen.push({ type: "goal", name: "Bought", lead_id: id, occurred_at: at(1, n), properties: { amount: 1200 + (n % 7) * 350, currency: "EUR" } });
+    return seen;
+  });
+  await post("/analytics", { events: visits.slice(0, 1000) });
+  const steps = encodeURIComponent(JSON.stringify([{ type: "view" }, { type: "track", name: "Added to basket" }, { type: "goal", name: "Bought" }]));
+  const template = await post("/templates", { name: "Monthly letter", subject: base.subject, preheader: base.preheader, content });
+  const role = await post("/roles", { name: "Copywriter", scopes: ["campaigns:read", "campaigns:write", "leads:read"] });
+  await post("/users", { name: "Grace Hopper", email: `grace-${Date.now()}@example.com`, password: "correct horse battery", role: "custom", role_id: role.id });
+  await post("/invitations", { email: "alan@example.com", role: "analyst" });
+  await post("/write-keys", { name: "Shop", origins: ["https://northwind.example"] });
+  await post("/analytics/shares", { name: "For the board", reports: ["overview", "timeseries"] });
   for (const theme of ["light", "dark"]) {
     const name = (screen) => (theme === "dark" ? `${screen}-dark` : screen);
     await shoot(name("overview"), "/", "Recent campaigns", theme);
@@ -93,12 +116,51 @@ await browse(async (page, { context }) => {
     await shoot(name("domains"), "/settings/domains", "DKIM", theme);
     await shoot(name("senders"), "/settings/senders", "per second", theme);
     await shoot(name("people"), "/settings/people", "Who works in this workspace", theme);
+    await shoot(name("account"), "/settings", "Where you are signed in", theme);
+    await shoot(name("audit"), "/settings/audit", "memberships", theme);
+    await shoot(name("write-keys"), "/settings/write-keys", "northwind.example", theme);
+    await shoot(name("templates"), "/templates", "Monthly letter", theme);
+    await shoot(name("template"), `/templates/${template.id}`, "Preview", theme);
     await shoot(name("analytics"), "/analytics", "Over time", theme);
+    await shoot(name("funnel"), `/analytics/funnel?steps=${steps}`, "no further", theme);
+    await shoot(name("retention"), "/analytics/retention", "After 1 week", theme);
+    await shoot(name("attribution"), "/analytics/attribution", "No campaign", theme);
+    await shoot(name("shares"), "/analytics/shares", "For the board", theme);
     await shoot(name("import"), "/leads/import", "CSV file", theme);
+  }
+  // Dialogs, and what moves.
+  await page.setViewportSize({ width: 1280, height: 900 });
+  const dialog = async (name, path, ready, open) => {
+    if (!process.env.ALL) return;
+    await page.goto(url + path);
+    await page.getByRole("main").getByText(ready).first().waitFor();
+    await page.getByRole("button", { name: open, exact: true }).first().click();
+    await page.getByRole("dialog").waitFor();
+    if (name === "enrol") {
+      await page.getByLabel("Current password").fill("correct horse battery");
+      await page.getByRole("button", { name: "Next" }).click();
+      await page.getByRole("img", { name: /QR/ }).waitFor();
+    }
+    if (name === "warm-up") await page.getByRole("button", { name: "Growing" }).click();
+    await page.screenshot({ path: `${folder}/${name}.png` });
+  };
+  if (process.env.ALL) await post("/senders", { name: "Fresh", host: "127.0.0.1", port: 2525 });
+  await dialog("enrol", "/settings", "Where you are signed in", "Set up an authenticator app");
+  await dialog("role", "/settings/people", "Copywriter", "Edit");
+  await dialog("snippets", "/settings/write-keys", "northwind.example", "Use it");
+  await dialog("share", "/analytics/shares", "For the board", "New link");
+  await dialog("warm-up", "/settings/senders", "Fresh", "Warm-up");
+  if (process.env.ALL) {
+    await page.goto(`${url}/analytics/live`);
+    await page.locator(".badge").getByText("Live", { exact: true }).waitFor();
+    await post("/analytics", { events: visits.slice(-8).map((event) => ({ ...event, occurred_at: new Date().toISOString() })) });
+    await shoot("live", null, "northwind.example");
   }
   await page.setViewportSize({ width: 360, height: 740 });
   for (const [name, path, ready] of [
     ["overview", "/", "Recent campaigns"], ["campaigns", "/campaigns", "Spring roast"], ["editor", `/campaigns/${draft.id}`, "Preview"],
+    ["account", "/settings", "Where you are signed in"], ["people", "/settings/people", "Own roles"], ["audit", "/settings/audit", "how it was before"],
+    ["funnel", `/analytics/funnel?steps=${steps}`, "no further"], ["retention", "/analytics/retention", "After 1 week"],
     ["report", `/campaigns/${sent.id}`, "Since the start"], ["leads", "/leads", "leads so far"], ["segment", `/segments/${segment.id}`, "leads, found"],
   ]) {
     await shoot(`${name}-360`, path, ready);
