@@ -9,7 +9,7 @@ ARGS ?=
 PROGRAMS = -p clarion
 
 .DEFAULT_GOAL := help
-.PHONY: help up test demo bench bench-gateway bench-send bench-ingest bench-reports chaos fuzz migrate lint fmt clean-data screenshots build packages dashboard
+.PHONY: help up test demo bench bench-gateway bench-send bench-ingest bench-reports bench-scroll lighthouse chaos fuzz migrate lint fmt clean-data screenshots build packages dashboard
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,8 +49,17 @@ fuzz: build ## For five minutes, send what the API's document allows and what it
 	@deploy/setup/packages.sh test
 	@deploy/setup/fuzz.sh $(CLARION) $(ARGS)
 
-screenshots: ## Take the README's pictures, of a `make up` that runs in another terminal
-	node crates/dashboard/app/tests/browser/screenshots.mjs http://127.0.0.1:8080 crates/dashboard/pictures
+bench-scroll: build ## Scroll through a table of 100,000 rows in Chromium; no task may last longer than 50 ms
+	@deploy/setup/packages.sh test
+	@deploy/setup/browse.sh $(CLARION) scroll $(ARGS)
+
+lighthouse: build ## Judge the dashboard's main screens by Lighthouse
+	@deploy/setup/packages.sh test
+	@deploy/setup/browse.sh $(CLARION) lighthouse $(ARGS)
+
+screenshots: build ## Take the README's pictures
+	@deploy/setup/packages.sh test
+	@deploy/setup/browse.sh $(CLARION) screenshots crates/dashboard/pictures
 
 migrate: build ## Make roles and schemas and apply migrations (DATABASE_URL: an admin's)
 	@exec $(CLARION) migrate $(ARGS)
