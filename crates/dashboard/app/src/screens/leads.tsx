@@ -1,6 +1,5 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask } from "../api/client";
@@ -9,6 +8,7 @@ import { given, leadsQuery, listsQuery, segmentsQuery, type Lead } from "../api/
 import { may, sessionQuery } from "../api/session";
 import { count } from "../lib/format";
 import { Ago, Button, Dialog, Empty, ErrorNote, Loading, PageHead, SelectField, TextField, useSettled, useToast } from "../ui/kit";
+import { useRowsInSight } from "../ui/window";
 import { values } from "./door";
 
 const STATUSES = ["new", "contacted", "qualified", "customer", "lost"] as const;
@@ -83,13 +83,14 @@ export function Leads() {
   );
 }
 
+/** As the stylesheet has it. */
+const ROW = 42;
+
 /** Only the rows in sight are drawn, however many were read. */
 function Rows({ items, more, loading, onEnd }: { items: Lead[]; more: boolean; loading: boolean; onEnd: () => void }) {
   const { t } = useTranslation();
   const scroller = useRef<HTMLDivElement>(null);
-  const rows = useVirtualizer({ count: items.length, getScrollElement: () => scroller.current, estimateSize: () => 42, overscan: 12 });
-  const shown = rows.getVirtualItems();
-  const last = shown.at(-1)?.index ?? 0;
+  const { first, last } = useRowsInSight(scroller, items.length, ROW);
   useEffect(() => {
     if (more && !loading && last >= items.length - 40) onEnd();
     // oxlint-disable-next-line react/exhaustive-deps
@@ -100,12 +101,11 @@ function Rows({ items, more, loading, onEnd }: { items: Lead[]; more: boolean; l
       <div role="rowgroup"><div className="vrow vhead" role="row" aria-rowindex={1}>
         {columns.map((column) => <div key={column} role="columnheader">{t(`leads.columns.${column}`)}</div>)}
       </div></div>
-      <div className="vbody" role="rowgroup" style={{ blockSize: rows.getTotalSize() }}>
-        {shown.map((row) => {
-          const lead = items[row.index];
-          if (!lead) return null;
+      <div className="vbody" role="rowgroup" style={{ blockSize: items.length * ROW }}>
+        {items.slice(first, last + 1).map((lead, n) => {
+          const index = first + n;
           return (
-            <div key={lead.id} className="vrow" role="row" aria-rowindex={row.index + 2} style={{ transform: `translateY(${row.start}px)` }}>
+            <div key={lead.id} className="vrow" role="row" aria-rowindex={index + 2} style={{ transform: `translateY(${index * ROW}px)` }}>
               <div role="cell" className="truncate"><Link to="/leads/$id" params={{ id: lead.id }}>{lead.email}</Link></div>
               <div role="cell" className="truncate">{[lead.first_name, lead.last_name].filter(Boolean).join(" ")}</div>
               <div role="cell" className="truncate">{lead.company}</div>

@@ -59,7 +59,7 @@ export function Preview({ draft, onLead }: { draft: Written; onLead?: (lead: unk
       <div className={`preview ${look}`}>
         {page && (look === "text" || page.html === null)
           ? <pre className="card break" style={{ whiteSpace: "pre-wrap", inlineSize: "100%", margin: 0, maxBlockSize: 520, overflow: "auto" }} tabIndex={0}>{page.text}</pre>
-          : <Frame html={page?.html ?? ""} dark={look === "dark"} />}
+          : page ? <Frame html={page.html ?? ""} dark={look === "dark"} /> : <div style={{ blockSize: 520 }} />}
       </div>
     </section>
   );

@@ -137,7 +137,7 @@ await browse(async (page, { context }) => {
     await page.getByRole("button", { name: open, exact: true }).first().click();
     await page.getByRole("dialog").waitFor();
     if (name === "enrol") {
-      await page.getByLabel("Current password").fill("correct horse battery");
+      await page.getByRole("dialog").getByLabel("Current password").fill("correct horse battery");
       await page.getByRole("button", { name: "Next" }).click();
       await page.getByRole("img", { name: /QR/ }).waitFor();
     }

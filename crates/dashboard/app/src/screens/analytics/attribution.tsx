@@ -38,7 +38,7 @@ export function AttributionScreen() {
   return (
     <section className="card flush">
       <div className="filters">
-        <SelectField className="wide" label={t("attribution.model")} hint={t(`attribution.hints.${model}`)} value={model} onChange={(event) => setModel(MODELS.find((one) => one === event.target.value) ?? "last")}>
+        <SelectField className="wide" label={t("attribution.model")} value={model} onChange={(event) => setModel(MODELS.find((one) => one === event.target.value) ?? "last")}>
           {MODELS.map((one) => <option key={one} value={one}>{t(`attribution.models.${one}`)}</option>)}
         </SelectField>
         {model === "time_decay" && (
@@ -50,6 +50,7 @@ export function AttributionScreen() {
           {WINDOWS.map((one) => <option key={one} value={one}>{t("funnel.days", { count: one })}</option>)}
         </SelectField>
         <Days value={days} onChange={setDays} options={["7", "30", "90"]} />
+        <p className="small muted" style={{ flexBasis: "100%" }}>{t(`attribution.hints.${model}`)}</p>
       </div>
       <Ready of={attribution}>
         {({ campaigns, unattributed }) => campaigns.length === 0 && unattributed.conversions === 0 && unattributed.revenue.length === 0 ? (

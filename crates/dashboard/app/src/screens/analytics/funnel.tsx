@@ -50,14 +50,14 @@ export function FunnelScreen() {
         <h2>{t("funnel.steps")}</h2>
         <ol className="plain stack">
           {lines.map(({ key, step }, index) => (
-            <li key={key} className="funnel-line" role="group" aria-label={t("funnel.step", { n: index + 1 })}>
+            <li key={key}><div className="funnel-line" role="group" aria-label={t("funnel.step", { n: index + 1 })}>
               <StepFields step={step} onChange={(next) => change(key, next)} />
               <span className="row tight keep">
                 <Button small kind="quiet" aria-label={t("funnel.up", { n: index + 1 })} disabled={index === 0} onClick={() => move(index, -1)}>↑</Button>
                 <Button small kind="quiet" aria-label={t("funnel.down", { n: index + 1 })} disabled={index === lines.length - 1} onClick={() => move(index, 1)}>↓</Button>
                 <Button small kind="quiet" aria-label={t("funnel.remove", { n: index + 1 })} disabled={lines.length <= 2} onClick={() => setLines((before) => before.filter((line) => line.key !== key))}>✕</Button>
               </span>
-            </li>
+            </div></li>
           ))}
         </ol>
         <div><Button disabled={lines.length >= MOST_STEPS} onClick={() => setLines((before) => [...before, { key: crypto.randomUUID(), step: { type: "goal" } }])}>{t("funnel.add")}</Button></div>

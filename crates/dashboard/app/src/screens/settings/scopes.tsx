@@ -22,7 +22,7 @@ export function ScopeChoices({ value, onChange }: { value: ReadonlySet<Scope>; o
       <legend>{t("keys.scopes")}</legend>
       <ul className="plain scopes">
         {areas.map((area) => (
-          <li key={area} role="group" aria-label={t(`scopes.areas.${area}`)}>
+          <li key={area}><div role="group" aria-label={t(`scopes.areas.${area}`)}>
             <span>{t(`scopes.areas.${area}`)}</span>
             <span className="row">
               {AREAS[area].map((verb) => {
@@ -38,7 +38,7 @@ export function ScopeChoices({ value, onChange }: { value: ReadonlySet<Scope>; o
                 );
               })}
             </span>
-          </li>
+          </div></li>
         ))}
       </ul>
     </fieldset>
