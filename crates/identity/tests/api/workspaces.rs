@@ -194,7 +194,7 @@ async fn a_browser_switches_by_a_new_cookie() {
     let quiet = |query: &str| {
         let request = app
             .anonymous()
-            .get(&format!("/api/v1/session?quiet={query}"));
+            .get(format!("/api/v1/session?quiet={query}"));
         request.header("cookie", &old).send()
     };
     quiet("true").await.assert_status(204);
