@@ -4712,6 +4712,8 @@ export interface operations {
             /** @description Conversions and revenue by the campaigns whose clicks led to them */
             200: {
                 headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4763,6 +4765,8 @@ export interface operations {
             /** @description Where people came from, by UTM parameters */
             200: {
                 headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4814,6 +4818,8 @@ export interface operations {
             /** @description What people held in their hands */
             200: {
                 headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4933,6 +4939,8 @@ export interface operations {
             /** @description How many people took the steps, each after the one before and all within the window */
             200: {
                 headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5004,6 +5012,8 @@ export interface operations {
             /** @description Which goals were reached, how often and by how many people */
             200: {
                 headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5055,6 +5065,8 @@ export interface operations {
             /** @description The most followed links */
             200: {
                 headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5106,6 +5118,8 @@ export interface operations {
             /** @description What happened in the period */
             200: {
                 headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5177,6 +5191,8 @@ export interface operations {
             /** @description People by when they came first, and how many came back */
             200: {
                 headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5248,6 +5264,8 @@ export interface operations {
             /** @description How often people came, and for how long */
             200: {
                 headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5417,6 +5435,8 @@ export interface operations {
             /** @description A point per interval, also where nothing happened */
             200: {
                 headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
                     [name: string]: unknown;
                 };
                 content: {
