@@ -146,7 +146,7 @@ await browse(async (page, { context }) => {
   };
   if (process.env.ALL) await post("/senders", { name: "Fresh", host: "127.0.0.1", port: 2525 });
   await dialog("enrol", "/settings", "Where you are signed in", "Set up an authenticator app");
-  await dialog("role", "/settings/people", "Copywriter", "Edit");
+  await dialog("role", "/settings/people", "Own roles", "Edit");
   await dialog("snippets", "/settings/write-keys", "northwind.example", "Use it");
   await dialog("share", "/analytics/shares", "For the board", "New link");
   await dialog("warm-up", "/settings/senders", "Fresh", "Warm-up");
