@@ -97,6 +97,7 @@ impl Service for Analytics {
             salt: settings.salt,
             address: settings.address,
             link_days: settings.link_days,
+            data_centres: Arc::new(settings.data_centres),
             keys: WriteKeys::default(),
             live,
             public_url: settings.public_url,

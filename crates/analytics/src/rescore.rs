@@ -1,6 +1,6 @@
 //! `clarion rescore`: judges hits of the past by the rules of today, from the facts that were kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use common::{EventId, MessageId, WorkspaceId};
@@ -11,8 +11,8 @@ use diesel::sql_types::{
 };
 use serde_json::Value;
 
-use crate::domain::burst::{self, Click};
-use crate::domain::event::{CLICK, OPEN};
+use crate::domain::burst::{self, Click, Siblings};
+use crate::domain::event::{CANARY, CLICK, OPEN};
 use crate::domain::rules;
 use crate::domain::verdict::{Facts, HitKind, Verdict, judge};
 use crate::store::bursts::{self, Stored};
@@ -66,13 +66,15 @@ impl Hit {
     fn click(&self) -> Option<Click> {
         let (message, link) = (self.message_id?, self.link?);
         let at = self.received_at;
-        (self.kind == CLICK).then_some(Click { message, link, at })
+        [CLICK, CANARY]
+            .contains(&self.kind.as_str())
+            .then_some(Click { message, link, at })
     }
 
     /// What is thought of it now.
-    fn judged(&self, in_burst: bool) -> (Verdict, Vec<&'static str>) {
+    fn judged(&self, siblings: Siblings) -> (Verdict, Vec<&'static str>) {
         let kind = match (self.message_id, self.kind.as_str()) {
-            (Some(_), CLICK) => HitKind::Click,
+            (Some(_), CLICK | CANARY) => HitKind::Click,
             (Some(_), OPEN) => HitKind::Open,
             _ => HitKind::View,
         };
@@ -85,14 +87,18 @@ impl Hit {
             head: ours && holds("head"),
             user_agent: self.user_agent.as_deref().unwrap_or_default(),
             announced_prefetch: ours && holds("prefetch"),
+            data_centre: ours && holds("data_centre"),
+            canary: ours && self.kind == CANARY,
             since_issue: fact("since_issue_ms")
                 .filter(|_| ours)
                 .and_then(Value::as_i64)
                 .map(Duration::milliseconds),
         });
         let (mut verdict, mut reasons) = (judgement.verdict, judgement.reasons);
-        if in_burst {
-            reasons.push(rules::BURST);
+        for reason in siblings.reasons() {
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
             if verdict == Verdict::Human {
                 verdict = Verdict::Scanner;
             }
@@ -137,10 +143,11 @@ fn step(
 ) -> QueryResult<(Option<Place>, Rescored)> {
     let start = day.and_time(chrono::NaiveTime::MIN).and_utc();
     let hits = load(conn, start, after)?;
-    let bursts = in_bursts(conn, &hits)?;
+    let siblings = siblings(conn, &hits)?;
     let mut changed = Vec::new();
     for hit in &hits {
-        let (verdict, reasons) = hit.judged(bursts.contains(&hit.place()));
+        let (verdict, reasons) =
+            hit.judged(siblings.get(&hit.place()).copied().unwrap_or_default());
         if verdict.as_str() != hit.verdict || reasons != hit.reasons {
             changed.push((hit, verdict, reasons));
         }
@@ -171,7 +178,7 @@ fn load(
          FROM events
          WHERE received_at >= $1 AND received_at < $1 + interval '1 day'
            AND ($2::uuid IS NULL OR (workspace_id, received_at, id) > ($2, $3, $4))
-           AND ((message_id IS NOT NULL AND type IN ('click', 'open')) OR user_agent IS NOT NULL)
+           AND ((message_id IS NOT NULL AND type IN ('click', 'open', 'canary')) OR user_agent IS NOT NULL)
          ORDER BY workspace_id, received_at, id LIMIT $5 FOR UPDATE",
     )
     .bind::<Timestamptz, _>(start)
@@ -182,8 +189,8 @@ fn load(
     .load(conn)
 }
 
-/// Those that belong to a burst, with all clicks of their messages looked at.
-fn in_bursts(conn: &mut PgConnection, hits: &[Hit]) -> QueryResult<BTreeSet<Place>> {
+/// What their siblings say about them, with all clicks of their messages looked at.
+fn siblings(conn: &mut PgConnection, hits: &[Hit]) -> QueryResult<BTreeMap<Place, Siblings>> {
     let clicks = hits
         .iter()
         .filter_map(|hit| Some((hit.workspace_id, hit.click()?)));
@@ -198,14 +205,13 @@ fn in_bursts(conn: &mut PgConnection, hits: &[Hit]) -> QueryResult<BTreeSet<Plac
     let first = messages.values().map(|span| span.0).min();
     let last = messages.values().map(|span| span.1).max();
     let (Some(first), Some(last)) = (first, last) else {
-        return Ok(BTreeSet::new());
+        return Ok(BTreeMap::new());
     };
-    let siblings = bursts::of_messages(conn, messages.into_keys(), (first, last))?;
-    let clicks: Vec<Click> = siblings.iter().map(|sibling| sibling.click).collect();
+    let clicked = bursts::of_messages(conn, messages.into_keys(), (first, last))?;
+    let clicks: Vec<Click> = clicked.iter().map(|sibling| sibling.click).collect();
     let found = burst::find(&clicks);
-    let places = siblings.iter().zip(found).filter(|(_, burst)| *burst);
     let place = |sibling: &Stored| (sibling.workspace_id, sibling.click.at, sibling.id);
-    Ok(places.map(|(sibling, _)| place(sibling)).collect())
+    Ok(clicked.iter().map(place).zip(found).collect())
 }
 
 fn write(

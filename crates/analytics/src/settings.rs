@@ -8,6 +8,7 @@ use common::values::Secret;
 use url::Url;
 
 use crate::domain::address::AddressPolicy;
+use crate::domain::ranges::Ranges;
 use crate::pipeline::Limits;
 
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Settings {
     pub address: AddressPolicy,
     /// Links in mails older than this lead nowhere.
     pub link_days: i64,
+    /// Networks of data centres: no person's hits come from there.
+    pub data_centres: Ranges,
     /// Events are dropped after this many days; 0 keeps them.
     pub retention_days: u32,
     pub limits: Limits,
@@ -46,6 +49,7 @@ impl Settings {
             keyring,
             salt: secret,
             address: read.or("ANALYTICS_ADDRESSES", AddressPolicy::Hash),
+            data_centres: data_centres(read),
             link_days: read.or("ANALYTICS_LINK_DAYS", 730),
             retention_days: read.or("ANALYTICS_RETENTION_DAYS", 730),
             limits: Limits {
@@ -56,6 +60,20 @@ impl Settings {
             },
         }
     }
+}
+
+/// The networks in the operator's file; none without one.
+fn data_centres(read: &mut Reader<'_>) -> Ranges {
+    const KEY: &str = "ANALYTICS_DATACENTER_RANGES_FILE";
+    let Some(path) = read.optional::<String>(KEY) else {
+        return Ranges::default();
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+    let ranges = text.and_then(|text| text.parse());
+    ranges.unwrap_or_else(|why: String| {
+        read.refuse(KEY, format!("{path}: {why}"));
+        Ranges::default()
+    })
 }
 
 #[cfg(test)]
@@ -83,6 +101,24 @@ mod tests {
             "CLARION_LINK_SECRET",
         ] {
             assert!(text.contains(key), "{key} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_line_of_the_data_centres_is_named() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), "192.0.2.0/24\n2001:db8::/129\n").expect("writable");
+        let path = file.path().to_string_lossy().into_owned();
+        for (path, why) in [
+            (path.as_str(), "line 2: \"2001:db8::/129\" has a prefix"),
+            ("/nowhere/at/all", "No such file"),
+        ] {
+            let source = Source::default().with("ANALYTICS_DATACENTER_RANGES_FILE", path);
+            let mut read = source.reader();
+            let settings = Settings::read(&mut read, 8085);
+            let text = read.finish(settings).expect_err("bad settings").to_string();
+            let named = format!("ANALYTICS_DATACENTER_RANGES_FILE: {path}: {why}");
+            assert!(text.contains(&named), "{text}");
         }
     }
 }

@@ -26,12 +26,15 @@ pub struct Tracking<'f> {
     pub links: Option<&'f mut Rewrite<'f>>,
     /// Address of the open pixel.
     pub pixel: Option<&'f str>,
+    /// Address of a link that nobody sees; of mails with HTML only.
+    pub canary: Option<&'f str>,
 }
 
 impl std::fmt::Debug for Tracking<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tracking")
             .field("pixel", &self.pixel)
+            .field("canary", &self.canary)
             .finish_non_exhaustive()
     }
 }
@@ -109,7 +112,9 @@ impl Compiled {
             false => None,
         };
         let mut desk = Desk::new(context.reserved(), tracking.links);
-        let (html, own_text) = job.html(&mut desk, preheader.as_deref(), tracking.pixel)?;
+        let signs = tracking.pixel.map(pixel_html).unwrap_or_default()
+            + &tracking.canary.map(canary_html).unwrap_or_default();
+        let (html, own_text) = job.html(&mut desk, preheader.as_deref(), &signs)?;
         let text = match own_text {
             Some(text) => text,
             None => job.text(&mut desk)?,
@@ -140,16 +145,15 @@ impl Job<'_> {
         &self,
         desk: &mut Desk<'_>,
         preheader: Option<&str>,
-        pixel: Option<&str>,
+        pixel: &str,
     ) -> Result<(Option<String>, Option<String>), RenderError> {
         if self.compiled.html == Html::None {
             return Ok((None, None));
         }
         let rendered = self.part("html", MAX_OUTPUT)?;
-        let pixel = pixel.map(pixel_html).unwrap_or_default();
         let preheader = preheader.map(preheader_html).unwrap_or_default();
         let woven = Woven {
-            pixel: &pixel,
+            pixel,
             preheader: &preheader,
         };
         if self.compiled.html == Html::Fixed {
@@ -266,6 +270,12 @@ fn pixel_html(url: &str) -> String {
     format!(
         "<img src=\"{url}\" width=\"1\" height=\"1\" alt=\"\" style=\"display:block;width:1px;height:1px;border:0;\">"
     )
+}
+
+/// No reader shows it, and no screen reader tells of it; programs that follow every link follow it.
+fn canary_html(url: &str) -> String {
+    let url = entities::escape(url);
+    format!("<a href=\"{url}\" tabindex=\"-1\" aria-hidden=\"true\" style=\"display:none;\"></a>")
 }
 
 /// Hidden text at the top, with filler so that clients do not go on with the body.

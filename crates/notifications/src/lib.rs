@@ -101,6 +101,7 @@ impl chassis::Service for Notifications {
             db: host.db.clone(),
             clock: host.clock.clone(),
             links: Links::new(settings.link_keys, &settings.public_url)
+                .and_canaries(settings.canary_links)
                 .and_return_paths(settings.bounce_domain.as_ref()),
             vault: settings.vault,
             dns: Dns::new(settings.dns_server, &settings.public_url)?,

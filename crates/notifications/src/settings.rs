@@ -33,6 +33,8 @@ pub struct Settings {
     /// What links in mails begin with.
     pub(crate) public_url: Url,
     pub(crate) link_keys: Keyring,
+    /// Whether mails of campaigns have a link that nobody sees, which tells scanners from people.
+    pub(crate) canary_links: bool,
     /// Seals passwords and keys that the database keeps.
     pub(crate) vault: Vault,
     /// Asked about the records of sending domains; else the system's name servers.
@@ -75,6 +77,7 @@ impl Settings {
             analytics_url: read.optional("ANALYTICS_URL"),
             public_url: read.url("CLARION_PUBLIC_URL"),
             link_keys,
+            canary_links: read.or("CANARY_LINKS", true),
             vault,
             dns_server: read.optional("DNS_SERVER"),
             sending: sending(read),

@@ -13,6 +13,8 @@ pub mod tracking;
 pub mod visits;
 pub mod write_keys;
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use chassis::reads::Reads;
 use chassis::{Host, InvalidInput};
@@ -24,6 +26,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::domain::address::AddressPolicy;
+use crate::domain::ranges::Ranges;
 use crate::domain::verdict::{Facts, HitKind};
 use crate::keys::WriteKeys;
 use crate::live::Live;
@@ -42,6 +45,8 @@ pub struct State {
     pub salt: Secret,
     pub address: AddressPolicy,
     pub link_days: i64,
+    /// Where no person's hits come from.
+    pub data_centres: Arc<Ranges>,
     pub keys: WriteKeys,
     pub live: Live,
     /// What the world reaches us by.
@@ -80,10 +85,11 @@ struct Visitor {
     address: String,
     head: bool,
     announced_prefetch: bool,
+    data_centre: bool,
 }
 
 impl Visitor {
-    fn of(request: &HttpRequest) -> Self {
+    fn of(request: &HttpRequest, data_centres: &Ranges) -> Self {
         let header = |name: &str| {
             let value = request.headers().get(name).map(|value| value.as_bytes());
             String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
@@ -92,9 +98,12 @@ impl Visitor {
             let value = header(name).to_ascii_lowercase();
             value.contains("prefetch") || value.contains("prerender") || value.contains("preview")
         };
+        let address = address(request, &header("x-forwarded-for"));
+        let inside = |address| data_centres.contain(address);
         Self {
+            data_centre: address.parse().is_ok_and(inside),
             user_agent: header("user-agent").chars().take(MAX_USER_AGENT).collect(),
-            address: address(request, &header("x-forwarded-for")),
+            address,
             head: request.method() == actix_web::http::Method::HEAD,
             announced_prefetch: ["sec-purpose", "purpose", "x-purpose", "x-moz"]
                 .into_iter()
@@ -113,6 +122,8 @@ impl Visitor {
             head: self.head,
             user_agent: &self.user_agent,
             announced_prefetch: self.announced_prefetch,
+            data_centre: self.data_centre,
+            canary: false,
             since_issue: issued_at.map(|at| now - at),
         }
     }

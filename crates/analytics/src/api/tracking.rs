@@ -5,16 +5,16 @@
 //! full it is counted as lost, and logged.
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse, route};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, route};
 use chrono::{DateTime, Duration, Utc};
-use common::token::{MailToken, Purpose};
+use common::token::{self, MailToken, Purpose};
 use serde_json::json;
 
 use super::{State, Visitor};
 use crate::domain::device;
-use crate::domain::event::{CLICK, Event, OPEN, RawJson};
+use crate::domain::event::{CANARY, CLICK, Event, OPEN, RawJson};
 use crate::domain::utm::Utm;
-use crate::domain::verdict::{HitKind, judge};
+use crate::domain::verdict::{Facts, HitKind, judge};
 use crate::pipeline::Recorded;
 
 /// A transparent GIF of one pixel.
@@ -31,6 +31,11 @@ const BAD_LINK: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"
 <h1>This link is not valid</h1><p>It may be incomplete or too old. Please open the mail again \
 and follow the link there.</p></body></html>";
 
+/// Where the link leads that nobody sees: whoever is here is no person.
+const NOTHING_HERE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+<meta name=\"robots\" content=\"noindex\"><title>Nothing here</title>\
+<p>There is nothing to see here.</p></html>";
+
 #[utoipa::path(
     get,
     tag = "analytics",
@@ -38,6 +43,7 @@ and follow the link there.</p></body></html>";
     params(("token" = String, Path, description = "The signed token of a link")),
     responses(
         (status = 302, description = "On to the link's destination"),
+        (status = 200, description = "An empty page: of the link that nobody sees"),
         (status = 404, description = "A page that says that the link is not valid"),
     )
 )]
@@ -48,13 +54,17 @@ pub(crate) async fn click(
     token: Path<String>,
 ) -> HttpResponse {
     let token = state.open_token(Purpose::Click, &token);
+    if let Some(token) = token.as_ref().filter(|token| token.link == token::CANARY) {
+        state.record(Hit::Canary, &request, token.clone()).await;
+        return nothing_here();
+    }
     let Some((token, destination)) = token.and_then(|token| {
         let destination = destination(&token.url)?;
         Some((token, destination))
     }) else {
         return bad_link();
     };
-    state.record(HitKind::Click, &request, token).await;
+    state.record(Hit::Click, &request, token).await;
     HttpResponse::Found()
         .insert_header(("location", destination))
         .insert_header(("cache-control", "no-store"))
@@ -77,7 +87,7 @@ pub(crate) async fn open(
     token: Path<String>,
 ) -> HttpResponse {
     if let Some(token) = state.open_token(Purpose::Open, &token) {
-        state.record(HitKind::Open, &request, token).await;
+        state.record(Hit::Open, &request, token).await;
     }
     HttpResponse::Ok()
         .content_type("image/gif")
@@ -87,7 +97,15 @@ pub(crate) async fn open(
 }
 
 fn bad_link() -> HttpResponse {
-    HttpResponse::NotFound()
+    page(HttpResponse::NotFound(), BAD_LINK)
+}
+
+fn nothing_here() -> HttpResponse {
+    page(HttpResponse::Ok(), NOTHING_HERE)
+}
+
+fn page(mut answer: HttpResponseBuilder, text: &'static str) -> HttpResponse {
+    answer
         .content_type("text/html; charset=utf-8")
         .insert_header(("cache-control", "no-store"))
         .insert_header((
@@ -95,7 +113,35 @@ fn bad_link() -> HttpResponse {
             "default-src 'none'; style-src 'unsafe-inline'",
         ))
         .insert_header(("x-content-type-options", "nosniff"))
-        .body(BAD_LINK)
+        .insert_header(("x-robots-tag", "noindex"))
+        .body(text)
+}
+
+/// What was followed or loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hit {
+    Click,
+    Open,
+    /// The link that nobody sees.
+    Canary,
+}
+
+impl Hit {
+    /// The type of its event.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Click => CLICK,
+            Self::Open => OPEN,
+            Self::Canary => CANARY,
+        }
+    }
+
+    fn kind(self) -> HitKind {
+        match self {
+            Self::Click | Self::Canary => HitKind::Click,
+            Self::Open => HitKind::Open,
+        }
+    }
 }
 
 /// A destination as a header can carry it. What is ASCII stays byte for byte; other characters
@@ -121,17 +167,18 @@ impl State {
     }
 
     /// Records a hit: durably when this returns, unless it is counted as late or lost.
-    async fn record(&self, kind: HitKind, request: &HttpRequest, token: MailToken) {
-        let (now, visitor) = (self.host.clock.now(), Visitor::of(request));
-        let judgement = judge(&visitor.facts(kind, Some(token.issued_at), now));
-        let name = match kind {
-            HitKind::Click => CLICK,
-            HitKind::Open | HitKind::View => OPEN,
-        };
+    async fn record(&self, hit: Hit, request: &HttpRequest, token: MailToken) {
+        let visitor = Visitor::of(request, &self.data_centres);
+        let now = self.host.clock.now();
+        let judgement = judge(&Facts {
+            canary: hit == Hit::Canary,
+            ..visitor.facts(hit.kind(), Some(token.issued_at), now)
+        });
+        let name = hit.name();
         let verdict = judgement.verdict.as_str();
         self.counters.hits.with_label_values(&[name, verdict]).inc();
         let message = token.message_id;
-        let event = self.hit(name, &visitor, token, now).judged(judgement);
+        let event = self.hit(hit, &visitor, token, now).judged(judgement);
         let bytes = HIT_BYTES + event.url.as_ref().map_or(0, String::len);
         match self.pipeline.hits.record(event, bytes).await {
             Ok(Recorded::Durably) => {}
@@ -143,19 +190,15 @@ impl State {
         }
     }
 
-    fn hit(
-        &self,
-        name: &'static str,
-        visitor: &Visitor,
-        token: MailToken,
-        now: DateTime<Utc>,
-    ) -> Event {
-        let mut event = Event::new(token.workspace_id, name, now);
+    fn hit(&self, hit: Hit, visitor: &Visitor, token: MailToken, now: DateTime<Utc>) -> Event {
+        let mut event = Event::new(token.workspace_id, hit.name(), now);
         event.campaign_id = token.campaign_id;
         event.lead_id = token.lead_id;
         event.message_id = Some(token.message_id);
-        if name == CLICK {
+        if hit != Hit::Open {
             event.link = Some(token.link.into());
+        }
+        if hit == Hit::Click {
             event.url = Some(token.url);
         }
         // Postgres takes no NUL, and a header may hold one only in theory.
@@ -164,11 +207,14 @@ impl State {
         event.ip = self
             .address
             .keep(&visitor.address, now.date_naive(), &self.salt);
-        let facts = json!({
+        let mut facts = json!({
             "head": visitor.head,
             "prefetch": visitor.announced_prefetch,
             "since_issue_ms": (now - token.issued_at).num_milliseconds(),
         });
+        if visitor.data_centre {
+            facts["data_centre"] = true.into();
+        }
         event.properties = Some(RawJson(facts.to_string()));
         event.device = device::class(&visitor.user_agent);
         if let Some(url) = &event.url {

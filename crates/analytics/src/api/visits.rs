@@ -46,7 +46,8 @@ pub(crate) async fn visit(
     let page = page.into_inner();
     check(&page)?;
     let now = state.host.clock.now();
-    let judgement = judge(&Visitor::of(&request).facts(HitKind::View, None, now));
+    let judgement =
+        judge(&Visitor::of(&request, &state.data_centres).facts(HitKind::View, None, now));
     let by = i64::from(judgement.verdict == Verdict::Human);
     let workspace = query.workspace_id.unwrap_or(WorkspaceId(uuid::Uuid::nil()));
     let visits = state

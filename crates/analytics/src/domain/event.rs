@@ -132,9 +132,9 @@ impl Event {
     }
 
     /// Takes the event for a scanner's, because of the hits around it.
-    pub fn mark_burst(&mut self) {
-        if !self.reasons.contains(&rules::BURST) {
-            self.reasons.push(rules::BURST);
+    pub fn accuse(&mut self, reason: &'static str) {
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
         }
         if self.verdict == Verdict::Human {
             self.verdict = Verdict::Scanner;
@@ -144,7 +144,7 @@ impl Event {
     /// Where this click sits among those of its message: for finding bursts.
     pub fn place(&self) -> Option<(MessageId, i32)> {
         match (self.kind.as_ref(), self.message_id, self.link) {
-            (CLICK, Some(message), Some(link)) => Some((message, link)),
+            (CLICK | CANARY, Some(message), Some(link)) => Some((message, link)),
             _ => None,
         }
     }
@@ -176,6 +176,8 @@ pub enum Said {
 
 pub const CLICK: &str = "click";
 pub const OPEN: &str = "open";
+/// A mail's link that nobody sees was followed: no click, but a sign of who clicks.
+pub const CANARY: &str = "canary";
 pub const UNSUBSCRIBE: &str = "unsubscribe";
 pub const VIEW: &str = "view";
 pub const IDENTIFY: &str = "identify";

@@ -9,6 +9,7 @@ pub mod json;
 pub mod money;
 pub mod parse;
 pub mod people;
+pub mod ranges;
 pub mod rules;
 pub mod segment;
 pub mod share;

@@ -3,13 +3,17 @@
 use crate::domain::verdict::{HitKind, Verdict};
 
 /// Stored with every event, so that older verdicts can be found and made anew.
-pub const VERSION: i16 = 1;
+pub const VERSION: i16 = 2;
 /// A click sooner after the mail was made than this is no person's.
 pub const TOO_FAST_MS: i64 = 2000;
 /// Different links of one mail within this time are a scanner's.
 pub const BURST_WINDOW_MS: i64 = 1000;
 /// The reason of a click in such a burst.
 pub const BURST: &str = "link_burst";
+/// Clicks within this time of one on the link that nobody sees are a scanner's, too.
+pub const CANARY_WINDOW_MS: i64 = 60_000;
+/// The reason of such a click, and of that one itself.
+pub const CANARY: &str = "canary_link";
 
 /// What a known user agent says about who is there.
 type Sign = (Verdict, &'static str);

@@ -500,6 +500,8 @@ fn by_whom(event: &mut Event, surroundings: &Value, origin: &Origin<'_>) {
         head: false,
         user_agent: &user_agent,
         announced_prefetch: false,
+        data_centre: false,
+        canary: false,
         since_issue: None,
     });
     (event.verdict, event.reasons) = (judgement.verdict, judgement.reasons);

@@ -57,6 +57,10 @@ pub struct Facts<'a> {
     pub user_agent: &'a str,
     /// The request itself said that it loads ahead.
     pub announced_prefetch: bool,
+    /// It came from a network of a data centre, as far as the operator says which these are.
+    pub data_centre: bool,
+    /// It followed the link that nobody sees.
+    pub canary: bool,
     /// Time since the mail was made.
     pub since_issue: Option<Duration>,
 }
@@ -70,13 +74,18 @@ pub struct Judgement {
 
 /// Judges a hit by itself. What its siblings say comes later ([`crate::domain::burst`]).
 pub fn judge(facts: &Facts<'_>) -> Judgement {
+    let user_agent = rules::user_agent(facts.kind, facts.user_agent);
+    // A provider's proxy is in a data centre for somebody who opens a mail.
+    let proxy = user_agent.is_some_and(|(verdict, _)| verdict == Verdict::Human);
     let signs = [
-        rules::user_agent(facts.kind, facts.user_agent),
+        user_agent,
         facts
             .announced_prefetch
             .then_some((Verdict::Prefetch, "prefetch_header")),
         facts.head.then_some((Verdict::Scanner, "head_request")),
         too_fast(facts).then_some((Verdict::Scanner, "too_fast")),
+        (facts.data_centre && !proxy).then_some((Verdict::Scanner, "data_centre")),
+        facts.canary.then_some((Verdict::Scanner, rules::CANARY)),
     ];
     let signs: Vec<_> = signs.into_iter().flatten().collect();
     let machine = signs.iter().find(|(verdict, _)| *verdict != Verdict::Human);
@@ -92,6 +101,10 @@ fn too_fast(facts: &Facts<'_>) -> bool {
 }
 
 #[cfg(test)]
+#[path = "cases_tests.rs"]
+mod cases;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -103,6 +116,8 @@ mod tests {
             head: false,
             user_agent: CHROME,
             announced_prefetch: false,
+            data_centre: false,
+            canary: false,
             since_issue: Some(Duration::minutes(5)),
         }
     }
@@ -146,6 +161,22 @@ mod tests {
             ),
             (
                 Facts {
+                    data_centre: true,
+                    ..click
+                },
+                Verdict::Scanner,
+                "data_centre",
+            ),
+            (
+                Facts {
+                    canary: true,
+                    ..click
+                },
+                Verdict::Scanner,
+                "canary_link",
+            ),
+            (
+                Facts {
                     user_agent: "",
                     ..click
                 },
@@ -184,6 +215,8 @@ mod tests {
             head: true,
             user_agent: "curl/8.5.0",
             announced_prefetch: true,
+            data_centre: true,
+            canary: true,
             since_issue: Some(Duration::zero()),
             kind: HitKind::Click,
         };
@@ -195,7 +228,9 @@ mod tests {
                 "http_library",
                 "prefetch_header",
                 "head_request",
-                "too_fast"
+                "too_fast",
+                "data_centre",
+                "canary_link"
             ]
         );
     }

@@ -11,8 +11,9 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{NotStored, Receipt, Submission};
-use crate::domain::burst;
+use crate::domain::burst::{self, Siblings};
 use crate::domain::event::Event;
+use crate::domain::rules;
 use crate::store;
 
 /// Submissions on their way into one transaction.
@@ -188,22 +189,28 @@ impl Batch {
         });
         let found = burst::find(&stored.chain(in_batch).collect::<Vec<_>>());
         let (of_stored, of_batch) = found.split_at(earlier.len());
-        let accused = earlier.iter().zip(of_stored).filter(|(_, burst)| **burst);
-        store::bursts::accuse(conn, accused.map(|(stored, _)| stored))?;
+        for reason in [rules::BURST, rules::CANARY] {
+            let accused = earlier.iter().zip(of_stored);
+            let accused =
+                accused.filter(|(_, siblings)| siblings.reasons().any(|one| one == reason));
+            store::bursts::accuse(conn, accused.map(|(stored, _)| stored), reason)?;
+        }
         let of_batch = of_batch.to_vec();
         self.mark_bursts(&of_batch);
         Ok(())
     }
 
     /// Marks this batch's clicks; `found` has an entry for each of them, in order.
-    fn mark_bursts(&mut self, found: &[bool]) {
+    fn mark_bursts(&mut self, found: &[Siblings]) {
         let events = self
             .submissions
             .iter_mut()
             .flat_map(|submission| &mut submission.events);
         let clicks = events.filter(|event| event.place().is_some());
-        for (click, _) in clicks.zip(found).filter(|(_, burst)| **burst) {
-            click.mark_burst();
+        for (click, siblings) in clicks.zip(found) {
+            for reason in siblings.reasons() {
+                click.accuse(reason);
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ struct Row {
     received_at: DateTime<Utc>,
 }
 
-/// The stored clicks of the same messages within the burst window of these.
+/// The stored clicks of the same messages within the windows of these.
 ///
 /// Until this transaction ends, no other writer, also of another replica, looks around the same
 /// messages: of two clicks at once, the later one to commit sees the other.
@@ -56,19 +56,19 @@ pub fn around(conn: &mut PgConnection, clicks: &[&Event]) -> QueryResult<Vec<Sto
     of_messages(conn, messages, (first, last))
 }
 
-/// The stored clicks of these messages between two times, and within the burst window of them.
+/// The stored clicks of these messages between two times, and within the windows of them.
 pub fn of_messages(
     conn: &mut PgConnection,
     messages: impl IntoIterator<Item = (WorkspaceId, MessageId)>,
     (first, last): (DateTime<Utc>, DateTime<Utc>),
 ) -> QueryResult<Vec<Stored>> {
-    let window = Duration::milliseconds(rules::BURST_WINDOW_MS);
+    let window = Duration::milliseconds(rules::BURST_WINDOW_MS.max(rules::CANARY_WINDOW_MS));
     let (workspaces, messages): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
     let rows: Vec<Row> = sql_query(
         "SELECT e.workspace_id, e.id, e.message_id, e.link, e.received_at
          FROM unnest($1::uuid[], $2::uuid[]) AS m (w, id)
          JOIN events e ON e.workspace_id = m.w AND e.message_id = m.id
-         WHERE e.type = 'click' AND e.link IS NOT NULL
+         WHERE e.type IN ('click', 'canary') AND e.link IS NOT NULL
            AND e.received_at >= $3 AND e.received_at <= $4",
     )
     .bind::<Array<SqlUuid>, _>(workspaces)
@@ -105,10 +105,11 @@ fn lock(conn: &mut PgConnection, messages: &[(WorkspaceId, MessageId)]) -> Query
     Ok(())
 }
 
-/// Judges stored clicks to be a scanner's. The reason is added; verdicts of other machines stay.
+/// Judges stored clicks to be a scanner's. The reason is added where it is new; verdicts of other machines stay.
 pub fn accuse<'a>(
     conn: &mut PgConnection,
     clicks: impl Iterator<Item = &'a Stored>,
+    reason: &'static str,
 ) -> QueryResult<()> {
     let (mut workspaces, mut times, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for stored in clicks {
@@ -133,7 +134,7 @@ pub fn accuse<'a>(
     .bind::<Array<SqlUuid>, _>(workspaces)
     .bind::<Array<Timestamptz>, _>(times)
     .bind::<Array<SqlUuid>, _>(ids)
-    .bind::<Text, _>(rules::BURST)
+    .bind::<Text, _>(reason)
     .execute(conn)?;
     Ok(())
 }

@@ -152,7 +152,7 @@ async fn many_hits_are_judged_in_parts() {
     assert_eq!(
         count(
             &app,
-            "events WHERE verdict = 'bot' AND reasons = '{crawler}' AND rules_version = 1"
+            "events WHERE verdict = 'bot' AND reasons = '{crawler}' AND rules_version = 2"
         ),
         4500
     );

@@ -172,7 +172,7 @@ async fn machines_are_recorded_as_what_they_are() {
         ("prefetch_header", "prefetch", 3),
     ] {
         let rows = format!(
-            "events WHERE verdict = '{verdict}' AND reasons = '{{{reason}}}' AND rules_version = 1"
+            "events WHERE verdict = '{verdict}' AND reasons = '{{{reason}}}' AND rules_version = 2"
         );
         assert_eq!(count(&app, &rows), times, "{reason}");
     }
@@ -333,4 +333,80 @@ async fn a_rotated_secret_still_opens_the_links_of_old_mails() {
         .await;
     let mail = Mail::of(&app, CampaignId::new());
     browse(&app, &mail.link(&app, 0)).await.assert_status(302);
+}
+
+#[tokio::test]
+async fn whoever_follows_what_nobody_sees_is_a_scanner_with_all_it_followed() {
+    let app = App::start().await;
+    let campaign = CampaignId::new();
+    let (scanned, read) = (Mail::of(&app, campaign), Mail::of(&app, campaign));
+    browse(&app, &scanned.link(&app, 0))
+        .await
+        .assert_status(302);
+    browse(&app, &read.link(&app, 0)).await.assert_status(302);
+    assert_eq!(figures(engagement(&app, campaign).await.clicks), (2, 0, 2));
+    app.clock.advance(Duration::seconds(20));
+    let canary = scanned.token(&app, Purpose::Click, common::token::CANARY, "");
+    let answer = browse(&app, &format!("/c/{canary}")).await;
+    let answer = answer.assert_status(200);
+    assert_eq!(answer.header("location"), None);
+    assert_eq!(answer.header("x-robots-tag"), Some("noindex"));
+    app.clock.advance(Duration::seconds(30));
+    browse(&app, &scanned.link(&app, 1))
+        .await
+        .assert_status(302);
+    app.clock.advance(Duration::hours(1));
+    browse(&app, &scanned.link(&app, 1))
+        .await
+        .assert_status(302);
+
+    let report = engagement(&app, campaign).await;
+    assert_eq!(figures(report.clicks), (2, 2, 2), "{:?}", verdicts(&app));
+    let marked = "events WHERE verdict = 'scanner' AND reasons = '{canary_link}'";
+    assert_eq!(count(&app, marked), 3);
+    assert_eq!(
+        count(&app, "events WHERE type = 'canary' AND url IS NULL"),
+        1
+    );
+    let urls: Vec<_> = report.links.iter().map(|link| link.url.as_str()).collect();
+    assert_eq!(urls, ["https://shop.example/0", "https://shop.example/1"]);
+    // Judged anew, nothing changes.
+    let (from, to) = (chrono::NaiveDate::MIN, chrono::NaiveDate::MAX);
+    let again = analytics::rescore::rescore(&mut app.connect(), from, to, |_, _| {});
+    assert_eq!(again.expect("hits are judged").changed, 0);
+}
+
+#[tokio::test]
+async fn hits_from_data_centres_are_no_persons() {
+    let file = std::env::temp_dir().join(format!("data-centres-{}", MessageId::new()));
+    std::fs::write(&file, "# of a test\n203.0.113.0/24\n").expect("writable");
+    let app: App = Setup::default()
+        .with("ANALYTICS_DATACENTER_RANGES_FILE", file.to_string_lossy())
+        .start()
+        .await;
+    std::fs::remove_file(&file).expect("one's own file");
+    let campaign = CampaignId::new();
+    for address in ["203.0.113.9", "198.51.100.9"] {
+        let request = app.anonymous().get(Mail::of(&app, campaign).link(&app, 0));
+        let request = request.header("user-agent", BROWSER);
+        let request = request.header("x-forwarded-for", address);
+        request.send().await.assert_status(302);
+    }
+    assert_eq!(figures(engagement(&app, campaign).await.clicks), (1, 1, 1));
+    let marked =
+        "events WHERE reasons = '{data_centre}' AND properties @> '{\"data_centre\": true}'";
+    assert_eq!(count(&app, marked), 1);
+    // The address is not kept, but that it was one of those.
+    let (from, to) = (chrono::NaiveDate::MIN, chrono::NaiveDate::MAX);
+    let again = analytics::rescore::rescore(&mut app.connect(), from, to, |_, _| {});
+    assert_eq!(again.expect("hits are judged").changed, 0);
+    let visit = async |address: &str| -> i64 {
+        let request = app.anonymous().post("/visits/landing");
+        let request = request.header("user-agent", BROWSER);
+        let answer = request.header("x-forwarded-for", address).send().await;
+        let answer: serde_json::Value = answer.assert_status(200).json();
+        answer["visits"].as_i64().expect("a number")
+    };
+    assert_eq!(visit("203.0.113.9").await, 0);
+    assert_eq!(visit("198.51.100.9").await, 1);
 }

@@ -1,6 +1,7 @@
 //! What arrived: the mailbox that stands for every foreign mail server, read through the gateway.
 
 use anyhow::Context;
+use common::token;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -112,10 +113,15 @@ impl Mail {
             .find(|image| image.contains("/o/"))
     }
 
-    /// The links whose clicks are counted, in the order of the mail.
+    /// The links whose clicks are counted and that people see, in the order of the mail.
     pub(crate) fn tracked(&self) -> Vec<&str> {
+        let number = |link: &str| token::link_number(link.split_once("/c/")?.1);
+        let seen = |link: &&str| number(link) != Some(token::CANARY);
         let links = self.links.iter().map(String::as_str);
-        links.filter(|link| link.contains("/c/")).collect()
+        links
+            .filter(|link| link.contains("/c/"))
+            .filter(seen)
+            .collect()
     }
 }
 

@@ -241,6 +241,7 @@ fn styles_are_inlined_once_and_links_are_still_found() {
     let tracking = content::Tracking {
         links: Some(&mut rewrite),
         pixel: None,
+        canary: None,
     };
     let mail = compiled
         .render_tracked(&ada(), tracking)

@@ -14,6 +14,7 @@ fn tracked(format: Format, body: &str, context: &Context) -> (Rendered, Vec<(Str
     let tracking = Tracking {
         links: Some(&mut rewrite),
         pixel: None,
+        canary: None,
     };
     let rendered = mail.render_tracked(context, tracking).expect("must render");
     (rendered, asked)

@@ -18,6 +18,7 @@ fn with_preheader(body: &str) -> Rendered {
     let tracking = Tracking {
         links: None,
         pixel: Some("https://t/o/1.gif?a&b"),
+        canary: None,
     };
     Compiled::compile(parts)
         .expect("must compile")
@@ -61,6 +62,43 @@ fn a_document_without_a_body_gets_both_too() {
         html.starts_with("<div style=\"display:none;") && html.ends_with("border:0;\">"),
         "{html}"
     );
+}
+
+#[test]
+fn the_link_that_nobody_sees_ends_the_body_and_is_no_text() {
+    let source = Source {
+        format: Format::Html,
+        body: "<body><a href=\"https://a.example/\">x</a></body>".to_owned(),
+        text: None,
+    };
+    let parts = Parts {
+        subject: "S",
+        preheader: None,
+        source: &source,
+    };
+    let mut asked = 0;
+    let mut rewrite = |_: &str, index: usize| {
+        asked = index + 1;
+        None
+    };
+    let tracking = Tracking {
+        links: Some(&mut rewrite),
+        pixel: None,
+        canary: Some("https://t/c/9?a&b"),
+    };
+    let compiled = Compiled::compile(parts).expect("must compile");
+    let rendered = compiled
+        .render_tracked(&ada(), tracking)
+        .expect("must render");
+    assert_eq!(
+        rendered.html.as_deref(),
+        Some(
+            "<body><a href=\"https://a.example/\">x</a><a href=\"https://t/c/9?a&amp;b\" tabindex=\"-1\" \
+             aria-hidden=\"true\" style=\"display:none;\"></a></body>"
+        )
+    );
+    assert_eq!(rendered.text, "x <https://a.example/>\n");
+    assert_eq!(asked, 1, "it is no link of the author's");
 }
 
 #[test]

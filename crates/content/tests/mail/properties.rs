@@ -83,7 +83,7 @@ proptest! {
         let Ok(mail) = Compiled::compile(Parts { subject: &subject, preheader: Some("{{ lead.first_name }}"), source: &source })
             else { return Ok(()) };
         let mut rewrite = |_: &str, index: usize| Some(format!("https://t/{index}"));
-        let tracking = Tracking { links: Some(&mut rewrite), pixel: Some("https://p") };
+        let tracking = Tracking { links: Some(&mut rewrite), pixel: Some("https://p"), canary: None };
         let context = ada().with("x", "<a href='https://z.example'>");
         if let Ok(rendered) = mail.render_tracked(&context, tracking) {
             prop_assert!(!rendered.subject.contains(char::is_control));
@@ -101,7 +101,7 @@ proptest! {
             let source = Source { format: Format::Html, body: body.to_owned(), text: Some(String::new()) };
             let mail = Compiled::compile(Parts { subject: "", preheader: None, source: &source }).ok()?;
             let mut rewrite = |url: &str, index: usize| Some(format!("https://t/{index}/{url}"));
-            let tracking = Tracking { links: Some(&mut rewrite), pixel: None };
+            let tracking = Tracking { links: Some(&mut rewrite), pixel: None, canary: None };
             mail.render_tracked(&ada().with("x", "y"), tracking).ok()?.html
         };
         // A `safe` in front makes the same mail take the other way.
@@ -138,7 +138,7 @@ proptest! {
             let context = Context::new().with("url", url.as_str());
             let mut seen = Vec::new();
             let mut rewrite = |url: &str, _: usize| { seen.push(url.to_owned()); None };
-            let rendered = mail.render_tracked(&context, Tracking { links: Some(&mut rewrite), pixel: None }).unwrap();
+            let rendered = mail.render_tracked(&context, Tracking { links: Some(&mut rewrite), pixel: None, canary: None }).unwrap();
             prop_assert_eq!(&seen[0], &url);
             let untouched = mail.render(&context).unwrap();
             prop_assert_eq!(rendered.html, untouched.html);

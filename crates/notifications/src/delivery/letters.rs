@@ -177,6 +177,11 @@ impl Letter {
             Kind::Campaign | Kind::Test => Tracking {
                 links: Some(&mut rewrite),
                 pixel: Some(&personal.pixel),
+                // What a test mail's scanner does counts for nobody.
+                canary: personal
+                    .canary
+                    .as_deref()
+                    .filter(|_| message.kind == Kind::Campaign),
             },
         };
         let rendered = self

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use common::return_path::ReturnPath;
-use common::token::{BadToken, Keyring, MailToken, Purpose};
+use common::token::{BadToken, CANARY, Keyring, MailToken, Purpose};
 use common::values::EmailAddress;
 use url::Url;
 
@@ -15,6 +15,7 @@ pub(crate) struct Links {
     /// Without a slash at the end.
     public: String,
     bounce_domain: Option<String>,
+    canaries: bool,
 }
 
 /// Where a person's links of one mail go.
@@ -26,6 +27,8 @@ pub(crate) struct Personal {
     pub(crate) preferences: String,
     pub(crate) view: String,
     pub(crate) pixel: String,
+    /// The link that nobody sees; none where the operator wants none.
+    pub(crate) canary: Option<String>,
 }
 
 impl Links {
@@ -34,7 +37,14 @@ impl Links {
             keys,
             public: public.as_str().trim_end_matches('/').to_owned(),
             bounce_domain: None,
+            canaries: false,
         }
+    }
+
+    /// The same, with a link in each mail of a campaign that nobody sees, if so wished.
+    pub(crate) fn and_canaries(mut self, canaries: bool) -> Self {
+        self.canaries = canaries;
+        self
     }
 
     /// The same, with return paths in this domain.
@@ -145,7 +155,9 @@ impl Links {
 
     pub(crate) fn personal(&self, token: &MailToken) -> Personal {
         let leave = self.keys.seal(Purpose::Unsubscribe, token);
+        let canary = || self.click_token(token, "", CANARY);
         Personal {
+            canary: self.canaries.then(canary),
             unsubscribe: format!("{}/u/{leave}", self.public),
             leave: self.leaving_path(token),
             preferences: format!("{}/p/{leave}", self.public),
@@ -160,8 +172,14 @@ impl Links {
 
     /// The link that counts a click and goes on to `url`.
     pub(crate) fn click(&self, token: &MailToken, url: &str, index: usize) -> String {
+        let last = CANARY - 1;
+        let link = u16::try_from(index).map_or(last, |link| link.min(last));
+        self.click_token(token, url, link)
+    }
+
+    fn click_token(&self, token: &MailToken, url: &str, link: u16) -> String {
         let token = MailToken {
-            link: u16::try_from(index).unwrap_or(u16::MAX),
+            link,
             url: url.to_owned(),
             ..token.clone()
         };
@@ -179,5 +197,40 @@ impl Links {
 
     pub(crate) fn open_view(&self, text: &str) -> Result<MailToken, BadToken> {
         self.keys.open(Purpose::View, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::values::Secret;
+
+    use super::*;
+
+    #[test]
+    fn the_link_that_nobody_sees_is_there_where_it_is_wanted() {
+        let keys = Keyring::new(Secret::new("a secret of a test"));
+        let public = Url::parse("http://clarion.test/").expect("a URL");
+        let links = Links::new(keys.clone(), &public);
+        let token = MailToken {
+            workspace_id: common::WorkspaceId::new(),
+            campaign_id: None,
+            lead_id: None,
+            message_id: common::MessageId::new(),
+            issued_at: DateTime::from_timestamp(1_790_000_000, 0).expect("a time"),
+            link: 0,
+            url: String::new(),
+        };
+        assert_eq!(links.personal(&token).canary, None);
+        let canary = links.clone().and_canaries(true).personal(&token).canary;
+        let canary = canary.expect("a link");
+        let sealed = canary
+            .strip_prefix("http://clarion.test/c/")
+            .expect("a click");
+        let opened = keys.open(Purpose::Click, sealed).expect("ours");
+        assert_eq!((opened.link, opened.url.as_str()), (CANARY, ""));
+        // No link of the author's has its number, however many there are.
+        let last = links.click(&token, "https://a.example/", 70_000);
+        let sealed = last.rsplit_once('/').expect("a path").1;
+        assert_eq!(common::token::link_number(sealed), Some(CANARY - 1));
     }
 }

@@ -29,6 +29,20 @@ async fn a_campaign_is_sent_and_settled() {
         .expect("a tracked link");
     let token = world.token(click, "/c/", Purpose::Click);
     assert_eq!(token.url, "https://shop.example/?a=1&b=2");
+    let hidden = html
+        .split("<a href=\"")
+        .find(|part| part.contains("display:none"))
+        .and_then(|part| part.split('"').next())
+        .expect("a link that nobody sees");
+    let canary = world.token(hidden, "/c/", Purpose::Click);
+    assert_eq!(
+        (canary.link, canary.url.as_str()),
+        (common::token::CANARY, "")
+    );
+    assert!(
+        !mail.text.unwrap_or_default().contains(hidden),
+        "in HTML only"
+    );
     assert_eq!(token.lead_id, Some(people[7].lead_id));
     eventually("the campaign's event is told once", || async {
         let events = world.app.events();
