@@ -33,6 +33,7 @@ diesel::table! {
         sender_id -> Nullable<Uuid>,
         held_reason -> Nullable<Text>,
         held_since -> Nullable<Timestamptz>,
+        utm -> Nullable<Jsonb>,
         version -> Int8,
         started_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,

@@ -8,7 +8,7 @@ use chassis::http::{IfMatch, Path, Query, Valid, etag};
 use chrono::{DateTime, Utc};
 use common::auth::Scope;
 use common::dto::audience::Audience;
-use common::dto::dispatch::{AmbiguousPolicy, Content, Mailbox};
+use common::dto::dispatch::{AmbiguousPolicy, Content, Mailbox, Utm};
 use common::page::Page;
 use common::values::{EmailAddress, Money};
 use common::{CampaignId, FieldError, SenderId, TemplateId, WorkspaceId};
@@ -52,6 +52,9 @@ pub(crate) struct CreateCampaign {
     ambiguous: AmbiguousPolicy,
     /// The mail server to use rather than others, as long as it works.
     sender_id: Option<SenderId>,
+    /// What is added to the links of its mails; nothing when absent.
+    #[garde(custom(tags))]
+    utm: Option<Utm>,
 }
 
 /// Changes to a draft: what is absent stays, what is null is emptied.
@@ -80,6 +83,9 @@ pub(crate) struct UpdateCampaign {
     ambiguous: Option<AmbiguousPolicy>,
     #[serde(default, deserialize_with = "given")]
     sender_id: Option<Option<SenderId>>,
+    #[serde(default, deserialize_with = "given")]
+    #[garde(custom(tags_if_given))]
+    utm: Option<Option<Utm>>,
 }
 
 /// Tells an explicit null from an absent field.
@@ -109,6 +115,29 @@ fn sender_name(from: &Option<Mailbox>, context: &()) -> garde::Result {
         .map_or(Ok(()), |from| one_line(&from.name, context))
 }
 
+/// Most letters of a UTM parameter.
+const MAX_TAG: usize = 100;
+
+fn tags(utm: &Option<Utm>, _: &()) -> garde::Result {
+    let Some(utm) = utm else { return Ok(()) };
+    let optional = [&utm.campaign, &utm.term, &utm.content];
+    let optional = optional.into_iter().filter_map(|text| text.as_deref());
+    let needed = [utm.source.as_str(), utm.medium.as_str()];
+    for text in needed.into_iter().chain(optional) {
+        let length = text.trim().chars().count();
+        if !(1..=MAX_TAG).contains(&length) || text.chars().any(char::is_control) {
+            return Err(garde::Error::new(format!(
+                "each part must have 1 to {MAX_TAG} letters and no line breaks"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn tags_if_given(utm: &Option<Option<Utm>>, context: &()) -> garde::Result {
+    utm.as_ref().map_or(Ok(()), |utm| tags(utm, context))
+}
+
 fn positive(budget: &Option<Money>, _: &()) -> garde::Result {
     match budget {
         Some(budget) if budget.amount < 0 => Err(garde::Error::new("must not be negative")),
@@ -132,6 +161,8 @@ pub(crate) struct CampaignView {
     schedule: Option<Schedule>,
     ambiguous: AmbiguousPolicy,
     sender_id: Option<SenderId>,
+    /// What is added to the links of its mails.
+    utm: Option<Utm>,
     status: Status,
     /// Why it stands still, when nobody paused it.
     paused_reason: Option<String>,
@@ -161,6 +192,7 @@ impl From<Campaign> for CampaignView {
             schedule: draft.schedule,
             ambiguous: draft.ambiguous,
             sender_id: draft.sender_id,
+            utm: draft.utm,
             status: campaign.status,
             paused_reason: campaign.paused_reason,
             held: campaign.held,
@@ -259,6 +291,7 @@ fn draft(
         schedule: body.schedule,
         ambiguous: body.ambiguous,
         sender_id: body.sender_id,
+        utm: body.utm,
     };
     let Some(id) = body.template_id else {
         return Ok(draft);
@@ -399,6 +432,7 @@ impl UpdateCampaign {
             schedule: self.schedule.unwrap_or(draft.schedule),
             ambiguous: self.ambiguous.unwrap_or(draft.ambiguous),
             sender_id: self.sender_id.unwrap_or(draft.sender_id),
+            utm: self.utm.unwrap_or(draft.utm),
         }
     }
 }

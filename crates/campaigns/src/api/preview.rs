@@ -106,6 +106,7 @@ pub(crate) async fn preview(
         schedule: None,
         ambiguous: AmbiguousPolicy::default(),
         sender_id: None,
+        utm: None,
     };
     let campaign = Campaign::new(caller.workspace, draft, state.host.clock.now());
     let lead = sample(&state, &campaign).await?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use common::dto::audience::Audience;
-use common::dto::dispatch::{AmbiguousPolicy, CampaignSnapshot, Content, Mailbox, Settlement};
+use common::dto::dispatch::{AmbiguousPolicy, CampaignSnapshot, Content, Mailbox, Settlement, Utm};
 use common::values::{EmailAddress, Money};
 use common::{CampaignId, SenderId, WorkspaceId};
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,7 @@ pub(crate) struct Draft {
     pub(crate) schedule: Option<Schedule>,
     pub(crate) ambiguous: AmbiguousPolicy,
     pub(crate) sender_id: Option<SenderId>,
+    pub(crate) utm: Option<Utm>,
 }
 
 impl Campaign {
@@ -212,6 +213,7 @@ impl Campaign {
             content,
             ambiguous,
             sender_id,
+            utm,
             ..
         } = self.draft.clone();
         Some(CampaignSnapshot {
@@ -224,6 +226,7 @@ impl Campaign {
             content: content?,
             ambiguous,
             sender_id,
+            utm,
         })
     }
 }

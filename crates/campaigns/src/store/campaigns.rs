@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use common::dto::audience::Audience;
-use common::dto::dispatch::{AmbiguousPolicy, Content, Mailbox};
+use common::dto::dispatch::{AmbiguousPolicy, Content, Mailbox, Utm};
 use common::values::{EmailAddress, Money};
 use common::{CampaignId, SenderId, WorkspaceId};
 use diesel::prelude::*;
@@ -32,6 +32,7 @@ struct Row {
     sender_id: Option<SenderId>,
     held_reason: Option<String>,
     held_since: Option<DateTime<Utc>>,
+    utm: Option<Stored<Utm>>,
     version: i64,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
@@ -64,6 +65,7 @@ impl From<Campaign> for Row {
             sender_id: draft.sender_id,
             held_reason,
             held_since,
+            utm: draft.utm.map(Stored),
             version: campaign.version,
             started_at: campaign.started_at,
             finished_at: campaign.finished_at,
@@ -96,6 +98,7 @@ impl From<Row> for Campaign {
                     _ => AmbiguousPolicy::Hold,
                 },
                 sender_id: row.sender_id,
+                utm: row.utm.map(|utm| utm.0),
             },
             held: row
                 .held_reason

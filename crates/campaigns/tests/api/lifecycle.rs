@@ -114,6 +114,54 @@ async fn the_mail_server_that_was_chosen_is_handed_over_with_the_content() {
 }
 
 #[actix_web::test]
+async fn what_is_added_to_links_is_handed_over_with_the_content() {
+    let stage = Stage::new().await;
+    let mut body = stage.ready();
+    for bad in [
+        json!({ "source": "" }),
+        json!({ "source": "news", "campaign": "a\nb" }),
+        json!({ "source": "x".repeat(101) }),
+    ] {
+        body["utm"] = bad;
+        let answer = stage.marketer.post("/api/v1/campaigns").json(&body).send();
+        let answer = answer.await.assert_error(422, "invalid_input");
+        assert!(answer.text().contains("/utm"), "{}", answer.text());
+    }
+    body["utm"] = json!({ "source": "news" });
+    let made = stage.create(&body).await;
+    assert_eq!(made["utm"], json!({ "source": "news", "medium": "email" }));
+    let campaign = id(&made);
+    let patch = |body: Value| {
+        let path = format!("/api/v1/campaigns/{campaign}");
+        stage.marketer.patch(path).json(&body).send()
+    };
+    let emptied: Value = patch(json!({ "utm": null })).await.json();
+    assert!(emptied["utm"].is_null());
+    patch(json!({ "utm": {} }))
+        .await
+        .assert_error(422, "invalid_input");
+    let utm = json!({ "source": "news", "medium": "mail", "campaign": "spring" });
+    let set: Value = patch(json!({ "utm": utm })).await.json();
+    assert_eq!(set["utm"], utm);
+    let start = json!({ "accept_warnings": true });
+    stage
+        .act(campaign, "start", &start)
+        .await
+        .assert_status(200);
+    let snapshot = path(format!("/internal/campaigns/{campaign}"));
+    let server = &stage.app.peer(Service::Notifications).server;
+    eventually("notifications knows", || async {
+        let requests = server.received_requests().await.unwrap_or_default();
+        let put = requests
+            .iter()
+            .find(|request| wiremock::Match::matches(&snapshot, request));
+        put.and_then(|request| request.body_json::<Value>().ok())
+            .is_some_and(|body| body["utm"] == utm)
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn the_cursor_waits_for_a_page_that_is_not_acknowledged() {
     let stage = Stage::new().await;
     let server = &stage.app.peer(Service::Notifications).server;

@@ -48,6 +48,28 @@ pub enum AmbiguousPolicy {
     Resend,
 }
 
+/// What is added to the `http` and `https` links of a campaign's mails, where they do not say it
+/// themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Utm {
+    pub source: String,
+    /// `email` when absent.
+    #[serde(default = "email")]
+    pub medium: String,
+    /// The campaign's name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
+fn email() -> String {
+    "email".to_owned()
+}
+
 /// `PUT /internal/campaigns/{id}`: the snapshot that every message of a campaign is made from.
 /// Putting the same snapshot again changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +89,9 @@ pub struct CampaignSnapshot {
     /// The mail server to use rather than others, as long as it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender_id: Option<SenderId>,
+    /// What is added to links; nothing when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utm: Option<Utm>,
 }
 
 /// `POST /internal/campaigns/{id}/recipients`: one page of the audience. Handing the same lead

@@ -187,6 +187,7 @@ async fn accept(
         content: words.content,
         ambiguous: AmbiguousPolicy::Resend,
         sender_id: None,
+        utm: None,
     };
     // A large content takes a while.
     let tried = web::block(move || {

@@ -18,6 +18,7 @@ use super::lane::Ready;
 use super::links::{Links, Personal};
 use super::outlets::Route;
 use super::signing::Signing;
+use crate::domain::utm::Parameters;
 use crate::store::claims::{Claimed, Kind};
 use crate::store::{people, snapshots};
 use mail::mime::{self, Bulk, Mail, Unsubscribe};
@@ -86,6 +87,7 @@ pub(crate) struct Letter {
     shown_again: bool,
     route: Arc<Route>,
     signing: Signing,
+    utm: Parameters,
 }
 
 impl Letter {
@@ -112,6 +114,11 @@ impl Letter {
             }),
             shown_again: compiled.variables().contains_key("view_url"),
             signing: Signing::default(),
+            utm: snapshot
+                .utm
+                .as_ref()
+                .map(|utm| Parameters::of(utm, &snapshot.name))
+                .unwrap_or_default(),
             workspace_name,
             compiled,
             snapshot,
@@ -170,7 +177,8 @@ impl Letter {
         let domain = domain.to_ascii_lowercase();
         let personal = links.personal(&token);
         let context = self.context(message, &personal);
-        let mut rewrite = |url: &str, index: usize| Some(links.click(&token, url, index));
+        let mut rewrite =
+            |url: &str, index: usize| Some(links.click(&token, &self.utm.added_to(url), index));
         let tracking = match message.kind {
             // A receipt or a password link tells nobody that it was read.
             Kind::Transactional => Tracking::default(),

@@ -11,6 +11,7 @@ pub(crate) mod routing;
 pub(crate) mod sender;
 pub(crate) mod state;
 pub(crate) mod transactional;
+pub(crate) mod utm;
 pub(crate) mod verdict;
 pub(crate) mod warm_up;
 pub(crate) mod webhook;

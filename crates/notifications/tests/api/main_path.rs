@@ -55,3 +55,67 @@ async fn a_campaign_is_sent_and_settled() {
     .await;
     assert!(world.app.events().contains(&"message.settled".to_owned()));
 }
+
+/// What a mail's links lead to, in the order of its HTML.
+fn destinations(world: &World, html: &str) -> Vec<String> {
+    let targets = html.split("href=\"").skip(1);
+    let targets = targets.filter_map(|rest| rest.split('"').next());
+    let opened = targets.map(|target| match target.contains("/c/") {
+        true => world.token(target, "/c/", Purpose::Click).url,
+        false => target.to_owned(),
+    });
+    opened.filter(|url| !url.is_empty()).collect()
+}
+
+const LINKS: &str = "<a href=\"https://a.example/p?x=1&amp;y=%C3%A9&amp;y=2#part|2\">1</a>\
+    <a href=\"https://müller.example/ä b?q=ü#ö\">2</a>\
+    <a href=\"https://b.example/{{ lead.first_name }}?n={{ lead.first_name|urlencode }}\">3</a>\
+    <a href=\"HTTP://c.example\">4</a>\
+    <a href=\"mailto:ada@example.com?subject=Hi%20there&amp;body=a\">5</a>\
+    <a href=\"tel:+49123\">6</a><a href=\"#top\">7</a>";
+
+#[actix_web::test]
+async fn destinations_survive_byte_for_byte_and_get_what_is_to_be_added() {
+    let world = World::start().await;
+    let people = [person("ada@example.com")];
+    let body = serde_json::json!({ "format": "html", "body": LINKS });
+    let plain = world
+        .campaign_with(|snapshot| snapshot["content"] = body.clone())
+        .await;
+    plain.hand_over(&people).await;
+    let mail = world.post.mail_to("ada@example.com").await;
+    assert_eq!(
+        destinations(&world, &mail.html.expect("an HTML part")),
+        [
+            "https://a.example/p?x=1&y=%C3%A9&y=2#part|2",
+            "https://müller.example/ä b?q=ü#ö",
+            "https://b.example/Grace?n=Grace",
+            "HTTP://c.example",
+            "mailto:ada@example.com?subject=Hi%20there&amp;body=a",
+            "tel:+49123",
+            "#top",
+        ]
+    );
+    let people = [person("bob@example.com")];
+    let tagged = world
+        .campaign_with(|snapshot| {
+            snapshot["content"] = body;
+            snapshot["utm"] = serde_json::json!({ "source": "news", "campaign": "spring sale" });
+        })
+        .await;
+    tagged.hand_over(&people).await;
+    let mail = world.post.mail_to("bob@example.com").await;
+    let utm = "utm_source=news&utm_medium=email&utm_campaign=spring%20sale";
+    assert_eq!(
+        destinations(&world, &mail.html.expect("an HTML part")),
+        [
+            format!("https://a.example/p?x=1&y=%C3%A9&y=2&{utm}#part|2"),
+            format!("https://müller.example/ä b?q=ü&{utm}#ö"),
+            format!("https://b.example/Grace?n=Grace&{utm}"),
+            format!("HTTP://c.example?{utm}"),
+            "mailto:ada@example.com?subject=Hi%20there&amp;body=a".to_owned(),
+            "tel:+49123".to_owned(),
+            "#top".to_owned(),
+        ]
+    );
+}
