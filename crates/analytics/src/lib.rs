@@ -16,6 +16,7 @@ pub mod routes;
 pub mod schema;
 pub mod settings;
 pub mod store;
+pub mod visits;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use keys::WriteKeys;
 use live::Live;
 use metrics::Counters;
 use pipeline::Pipeline;
+use visits::Visits;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -79,6 +81,9 @@ impl Service for Analytics {
         let maintenance = jobs::maintain::run(host.clone(), settings.retention_days);
         starting.spawn("maintenance", maintenance);
         starting.spawn("roll-up", jobs::roll_up::run(host.clone()));
+        let visits = Visits::new(&host).await?;
+        let flushing = visits.clone().run(host.clone(), settings.visits_flush);
+        starting.spawn("visits", flushing);
         let leads = host.peer(Name::Leads, settings.leads_url);
         let look_up = jobs::look_up::run(
             host.clone(),
@@ -100,6 +105,7 @@ impl Service for Analytics {
             data_centres: Arc::new(settings.data_centres),
             keys: WriteKeys::default(),
             live,
+            visits,
             public_url: settings.public_url,
         };
         Ok(Self { starting, state })

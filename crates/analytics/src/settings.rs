@@ -1,5 +1,7 @@
 //! What an operator may set.
 
+use std::time::Duration;
+
 use chassis::reads::ReplicaSettings;
 use chassis::settings::{Base, Reader};
 use common::auth::Service;
@@ -27,6 +29,8 @@ pub struct Settings {
     pub link_days: i64,
     /// Networks of data centres: no person's hits come from there.
     pub data_centres: Ranges,
+    /// How often counts of visits are added to the database.
+    pub visits_flush: Duration,
     /// Events are dropped after this many days; 0 keeps them.
     pub retention_days: u32,
     pub limits: Limits,
@@ -51,6 +55,9 @@ impl Settings {
             address: read.or("ANALYTICS_ADDRESSES", AddressPolicy::Hash),
             data_centres: data_centres(read),
             link_days: read.or("ANALYTICS_LINK_DAYS", 730),
+            visits_flush: Duration::from_secs(
+                read.or("ANALYTICS_VISITS_FLUSH_SECONDS", 5).clamp(1, 3600),
+            ),
             retention_days: read.or("ANALYTICS_RETENTION_DAYS", 730),
             limits: Limits {
                 writers: read.or("ANALYTICS_WRITERS", usual.writers).clamp(1, 8),

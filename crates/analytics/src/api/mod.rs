@@ -32,6 +32,7 @@ use crate::keys::WriteKeys;
 use crate::live::Live;
 use crate::metrics::Counters;
 use crate::pipeline::Pipeline;
+use crate::visits::Visits;
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -49,6 +50,7 @@ pub struct State {
     pub data_centres: Arc<Ranges>,
     pub keys: WriteKeys,
     pub live: Live,
+    pub visits: Visits,
     /// What the world reaches us by.
     pub public_url: Url,
 }

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::{State, Visitor};
 use crate::domain::verdict::{HitKind, Verdict, judge};
 use crate::error::Error;
-use crate::store;
 
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = analytics::Visits)]
@@ -50,11 +49,7 @@ pub(crate) async fn visit(
         judge(&Visitor::of(&request, &state.data_centres).facts(HitKind::View, None, now));
     let by = i64::from(judgement.verdict == Verdict::Human);
     let workspace = query.workspace_id.unwrap_or(WorkspaceId(uuid::Uuid::nil()));
-    let visits = state
-        .host
-        .db
-        .run(move |conn| Ok::<_, Error>(store::visits::add(conn, workspace, &page, by)?))
-        .await?;
+    let visits = state.visits.count(workspace, &page, by).await?;
     Ok(web::Json(Visits { visits }))
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, Utc};
 use diesel::PgConnection;
 
 use crate::error::Error;
-use crate::store::{batches, ids, packed, partitions};
+use crate::store::{batches, ids, packed, partitions, visits};
 
 /// How many days ahead there are partitions.
 const AHEAD_DAYS: u64 = 7;
@@ -61,6 +61,7 @@ pub fn maintain(
     }
     while ids::prune(conn, now, IDS_AT_ONCE)? > 0 {}
     batches::prune(conn, now - chrono::Duration::hours(1))?;
+    visits::prune(conn, now - chrono::Duration::days(30))?;
     Ok(())
 }
 

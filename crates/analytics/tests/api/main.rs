@@ -19,4 +19,5 @@ mod snippet;
 mod support;
 mod tracking;
 mod upkeep;
+mod visits;
 mod write_keys;

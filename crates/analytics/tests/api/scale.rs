@@ -11,11 +11,12 @@ use diesel::sql_types::{Bool, Text};
 use crate::support::App;
 
 /// Tables that stay on one machine, and why.
-const STAY: [(&str, &str); 9] = [
+const STAY: [(&str, &str); 10] = [
     (
         "ingest_batches",
         "a batch holds events of several workspaces",
     ),
+    ("visit_flushes", "a flush holds pages of several workspaces"),
     ("write_keys", "few rows, and a trigger of the audit trail"),
     ("shares", "few rows, and a trigger of the audit trail"),
     ("audit_entries", "of the chassis"),
