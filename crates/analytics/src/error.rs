@@ -4,9 +4,10 @@ use actix_web::http::StatusCode;
 use chassis::error::{auth_kind, query_kind};
 use chassis::{Fault, InvalidInput, Unavailable};
 use common::auth::AuthError;
-use common::{FieldError, ShareId, WriteKeyId};
+use common::{FieldError, GoalId, ShareId, WriteKeyId};
 
 use crate::pipeline::NotStored;
+use crate::store::goals::MOST;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -18,6 +19,10 @@ pub enum Error {
     ShareNotFound(ShareId),
     #[error("this link does not exist, or no longer")]
     LinkNotFound,
+    #[error("goal {0} does not exist")]
+    GoalNotFound(GoalId),
+    #[error("there are {MOST} goals already; delete one first")]
+    TooManyGoals,
     #[error("write key {0} does not exist")]
     WriteKeyNotFound(WriteKeyId),
     #[error(transparent)]
@@ -35,6 +40,8 @@ impl Fault for Error {
             Self::Auth(denied) => auth_kind(denied),
             Self::ShareNotFound(_) => (StatusCode::NOT_FOUND, "share_not_found"),
             Self::LinkNotFound => (StatusCode::NOT_FOUND, "link_not_found"),
+            Self::GoalNotFound(_) => (StatusCode::NOT_FOUND, "goal_not_found"),
+            Self::TooManyGoals => (StatusCode::CONFLICT, "too_many_goals"),
             Self::WriteKeyNotFound(_) => (StatusCode::NOT_FOUND, "write_key_not_found"),
             Self::NotStored(NotStored::Full) => (StatusCode::TOO_MANY_REQUESTS, "queue_full"),
             Self::NotStored(NotStored::Away) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),

@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod consumers;
+pub mod countries;
 pub mod domain;
 pub mod error;
 pub mod jobs;
@@ -27,6 +28,7 @@ use chassis::reads::Reads;
 use chassis::settings::{Base, Reader};
 use common::auth::Service as Name;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
@@ -78,7 +80,7 @@ impl Service for Analytics {
         );
         let counters = Counters::new(&host.metrics);
         let pipeline = Pipeline::start(&mut starting, settings.limits, &counters, &live);
-        let maintenance = jobs::maintain::run(host.clone(), settings.retention_days);
+        let maintenance = jobs::maintain::run(host.clone(), settings.retention_days, settings.past);
         starting.spawn("maintenance", maintenance);
         starting.spawn("roll-up", jobs::roll_up::run(host.clone()));
         let visits = Visits::new(&host).await?;
@@ -91,7 +93,11 @@ impl Service for Analytics {
             Arc::clone(&pipeline.addresses),
         );
         starting.spawn("addresses", look_up);
-        let leads = consumers::leads(&host, leads, Arc::clone(&pipeline.addresses));
+        let erasures = Arc::new(Notify::new());
+        let erasing = jobs::erase::run(host.clone(), Arc::clone(&erasures));
+        starting.spawn("erasures", erasing);
+        let addresses = Arc::clone(&pipeline.addresses);
+        let leads = consumers::leads(&host, leads, addresses, erasures);
         starting.spawn("feed of leads", leads.run(host.stop.clone()));
         let state = api::State {
             host,
@@ -102,6 +108,7 @@ impl Service for Analytics {
             salt: settings.salt,
             address: settings.address,
             link_days: settings.link_days,
+            countries: settings.countries,
             data_centres: Arc::new(settings.data_centres),
             keys: WriteKeys::default(),
             live,

@@ -4,8 +4,8 @@ use actix_web::web::{Data, ServiceConfig};
 
 use crate::api::segment::{self, document};
 use crate::api::{
-    State, answers, engagement, export, ingest, live, reports, shares, snippet, tracking, visits,
-    write_keys,
+    State, answers, engagement, export, goals, ingest, live, reports, shares, snippet, tracking,
+    visits, write_keys,
 };
 
 pub fn routes(state: State) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
@@ -23,7 +23,12 @@ pub fn routes(state: State) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'sta
             .service(answers::retention)
             .service(answers::attribution)
             .service(answers::sessions)
-            .service(answers::goals)
+            .service(reports::countries)
+            .service(goals::report)
+            .service(goals::create)
+            .service(goals::read)
+            .service(goals::change)
+            .service(goals::delete)
             .service(export::export)
             .service(live::live)
             .service(shares::create)
@@ -59,7 +64,12 @@ pub fn routes(state: State) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'sta
         answers::retention,
         answers::attribution,
         answers::sessions,
-        answers::goals,
+        reports::countries,
+        goals::report,
+        goals::create,
+        goals::read,
+        goals::change,
+        goals::delete,
         export::export,
         live::live,
         shares::create,

@@ -32,6 +32,7 @@ diesel::table! {
         amount -> Nullable<Int8>,
         currency -> Nullable<Text>,
         order_id -> Nullable<Text>,
+        country -> Nullable<Text>,
     }
 }
 
@@ -69,5 +70,19 @@ diesel::table! {
         created_by -> Text,
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    goals (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        #[sql_name = "type"]
+        kind -> Text,
+        event -> Nullable<Text>,
+        url_prefix -> Nullable<Text>,
+        created_by -> Text,
+        created_at -> Timestamptz,
     }
 }

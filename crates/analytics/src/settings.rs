@@ -9,8 +9,10 @@ use common::token::Keyring;
 use common::values::Secret;
 use url::Url;
 
+use crate::countries::Countries;
 use crate::domain::address::AddressPolicy;
 use crate::domain::ranges::Ranges;
+use crate::jobs::maintain::Past;
 use crate::pipeline::Limits;
 
 #[derive(Debug)]
@@ -29,10 +31,14 @@ pub struct Settings {
     pub link_days: i64,
     /// Networks of data centres: no person's hits come from there.
     pub data_centres: Ranges,
+    /// Where addresses are.
+    pub countries: Countries,
     /// How often counts of visits are added to the database.
     pub visits_flush: Duration,
     /// Events are dropped after this many days; 0 keeps them.
     pub retention_days: u32,
+    /// What becomes of days past that.
+    pub past: Past,
     pub limits: Limits,
 }
 
@@ -55,10 +61,12 @@ impl Settings {
             address: read.or("ANALYTICS_ADDRESSES", AddressPolicy::Hash),
             data_centres: data_centres(read),
             link_days: read.or("ANALYTICS_LINK_DAYS", 730),
+            countries: countries(read),
             visits_flush: Duration::from_secs(
                 read.or("ANALYTICS_VISITS_FLUSH_SECONDS", 5).clamp(1, 3600),
             ),
             retention_days: read.or("ANALYTICS_RETENTION_DAYS", 730),
+            past: read.or("ANALYTICS_RETENTION_ACTION", Past::Drop),
             limits: Limits {
                 writers: read.or("ANALYTICS_WRITERS", usual.writers).clamp(1, 8),
                 rows: read.or("ANALYTICS_QUEUE_ROWS", usual.rows).max(1),
@@ -67,6 +75,18 @@ impl Settings {
             },
         }
     }
+}
+
+/// The database of addresses in the operator's file; none without one.
+fn countries(read: &mut Reader<'_>) -> Countries {
+    const KEY: &str = "ANALYTICS_COUNTRIES_FILE";
+    let Some(path) = read.optional::<String>(KEY) else {
+        return Countries::default();
+    };
+    Countries::open(&path).unwrap_or_else(|why| {
+        read.refuse(KEY, format!("{path}: {why}"));
+        Countries::default()
+    })
 }
 
 /// The networks in the operator's file; none without one.
@@ -92,6 +112,8 @@ mod tests {
     fn every_bad_setting_is_named_at_once() {
         let source = Source::default()
             .with("ANALYTICS_ADDRESSES", "some")
+            .with("ANALYTICS_RETENTION_ACTION", "burn")
+            .with("ANALYTICS_COUNTRIES_FILE", "/nowhere/at/all")
             .with("ANALYTICS_QUEUE_ROWS", "many")
             .with("ANALYTICS_LINK_DAYS", "-")
             .with("DATABASE_REPLICA_MAX_STALENESS_MS", "long");
@@ -100,6 +122,8 @@ mod tests {
         let text = read.finish(settings).expect_err("bad settings").to_string();
         for key in [
             "ANALYTICS_ADDRESSES: must be hash, full or drop",
+            "ANALYTICS_RETENTION_ACTION: must be drop or detach",
+            "ANALYTICS_COUNTRIES_FILE: /nowhere/at/all: No such file",
             "ANALYTICS_QUEUE_ROWS",
             "ANALYTICS_LINK_DAYS",
             "DATABASE_REPLICA_MAX_STALENESS_MS",

@@ -112,4 +112,6 @@ ids! {
     WriteKeyId,
     /// A link that shows reports.
     ShareId,
+    /// What a workspace wants people to do.
+    GoalId,
 }

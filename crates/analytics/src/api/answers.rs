@@ -1,4 +1,4 @@
-//! `GET /api/v1/analytics/{funnel,retention,attribution,sessions,goals}`
+//! `GET /api/v1/analytics/{funnel,retention,attribution,sessions}`
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ pub struct PeopleQuery {
 }
 
 impl PeopleQuery {
-    fn report(&self) -> ReportQuery {
+    pub(super) fn report(&self) -> ReportQuery {
         ReportQuery::over(self.from, self.to, self.campaign_id).with(
             self.interval,
             self.timezone.clone(),
@@ -470,54 +470,4 @@ pub(crate) async fn sessions(
         seconds_per_session: each(found.seconds),
     };
     Ok(Read { value, staleness })
-}
-
-/// A goal, and how often it was reached.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(as = analytics::Goal)]
-pub struct GoalView {
-    /// The `name` of its events; empty for those without.
-    pub name: String,
-    pub reached: i64,
-    pub people: i64,
-}
-
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(as = analytics::Goals)]
-pub struct GoalsView {
-    /// Those reached most first.
-    pub items: Vec<GoalView>,
-}
-
-#[utoipa::path(
-    tag = "analytics",
-    operation_id = "analytics_goals",
-    params(PeopleQuery),
-    responses(
-        (status = 200, description = "Which goals were reached, how often and by how many people", body = GoalsView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
-        (status = 422, description = "The query cannot be answered", body = common::Problem),
-    )
-)]
-#[get("/api/v1/analytics/goals")]
-pub(crate) async fn goals(
-    state: Data<State>,
-    caller: Caller,
-    query: Query<PeopleQuery>,
-) -> Result<Read<GoalsView>, Error> {
-    caller.require(Scope::AnalyticsRead)?;
-    let report = query.report();
-    let period = report.period(caller.workspace, state.host.clock.now())?;
-    let most = report.most()?;
-    let goals = state
-        .reads
-        .run(move |conn| Ok::<_, Error>(answers::goals(conn, period, most)?))
-        .await?;
-    let view = |goal: answers::Goal| GoalView {
-        name: goal.name,
-        reached: goal.reached,
-        people: goal.people,
-    };
-    Ok(goals.map(|goals| GoalsView {
-        items: goals.into_iter().map(view).collect(),
-    }))
 }

@@ -47,7 +47,7 @@ pub struct ExportQuery {
     format: Option<Format>,
 }
 
-const COLUMNS: [&str; 25] = [
+const COLUMNS: [&str; 26] = [
     "id",
     "type",
     "name",
@@ -65,6 +65,7 @@ const COLUMNS: [&str; 25] = [
     "utm_medium",
     "utm_campaign",
     "device",
+    "country",
     "user_agent",
     "amount",
     "currency",
@@ -176,6 +177,7 @@ fn row(event: Exported) -> Vec<String> {
         text(event.utm_medium),
         text(event.utm_campaign),
         text(event.device),
+        text(event.country),
         text(event.user_agent),
         plain(event.amount),
         plain(event.currency),

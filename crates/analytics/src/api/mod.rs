@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod engagement;
 pub mod export;
+pub mod goals;
 pub mod ingest;
 pub mod live;
 pub mod reports;
@@ -25,6 +26,7 @@ use common::values::{Invalid, Secret};
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::countries::Countries;
 use crate::domain::address::AddressPolicy;
 use crate::domain::ranges::Ranges;
 use crate::domain::verdict::{Facts, HitKind};
@@ -46,6 +48,8 @@ pub struct State {
     pub salt: Secret,
     pub address: AddressPolicy,
     pub link_days: i64,
+    /// Where addresses are.
+    pub countries: Countries,
     /// Where no person's hits come from.
     pub data_centres: Arc<Ranges>,
     pub keys: WriteKeys,

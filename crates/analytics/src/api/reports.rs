@@ -1,4 +1,4 @@
-//! `GET /api/v1/analytics/{overview,timeseries,links,devices,channels}`
+//! `GET /api/v1/analytics/{overview,timeseries,links,devices,countries,channels}`
 
 use actix_web::get;
 use actix_web::web::Data;
@@ -45,6 +45,18 @@ pub struct ReportQuery {
     timezone: Option<String>,
     /// For lists: 1 to 500, 50 when absent.
     limit: Option<i64>,
+    /// For overviews: how visitors are counted, `sketch` (usual) or `exact`, which takes longer.
+    uniques: Option<Uniques>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = analytics::Uniques)]
+#[serde(rename_all = "snake_case")]
+pub enum Uniques {
+    /// Exactly up to 128, then within a few percent.
+    Sketch,
+    /// Everybody whose events are kept, one by one.
+    Exact,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -263,12 +275,16 @@ pub(super) async fn overview_of(
     query: &ReportQuery,
 ) -> Result<Read<OverviewView>, Error> {
     let period = query.period(workspace, state.host.clock.now())?;
+    let exact = query.uniques == Some(Uniques::Exact);
     let answer = state
         .reads
         .run(move |conn| {
             let answer = counted::at_one_moment(conn, |conn| {
                 let pieces = counted::pieces(conn, period, Cut::default())?;
-                let counts: Overview = pieces.into_values().next().unwrap_or_default();
+                let mut counts: Overview = pieces.into_values().next().unwrap_or_default();
+                if exact {
+                    counts.visitors = reports::people(conn, period)?;
+                }
                 Ok((counts, counted::revenue(conn, period)?))
             })?;
             Ok::<_, Error>(answer)
@@ -429,6 +445,23 @@ pub struct ChannelsView {
     pub items: Vec<ChannelView>,
 }
 
+/// What came from one country, by humans.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = analytics::Country)]
+pub struct CountryView {
+    /// Two letters (ISO 3166-1).
+    pub country: String,
+    #[serde(flatten)]
+    pub counts: ValueCounts,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = analytics::Countries)]
+pub struct CountriesView {
+    /// Those with the most events first; what came from nowhere known is not in it.
+    pub items: Vec<CountryView>,
+}
+
 async fn values(
     state: &State,
     workspace: WorkspaceId,
@@ -481,6 +514,40 @@ pub(super) async fn devices_of(
     let items = |values: Vec<Valued>| values.iter().map(view).collect();
     Ok(values.map(|values| DevicesView {
         items: items(values),
+    }))
+}
+
+#[utoipa::path(
+    tag = "analytics",
+    operation_id = "analytics_countries",
+    params(ReportQuery),
+    responses(
+        (status = 200, description = "Where people were, when the operator supplies a database of addresses", body = CountriesView, headers(("X-Clarion-Staleness-Ms" = Option<u64>, description = "How old the answer is at most; absent when the database itself answered"))),
+        (status = 422, description = "The query cannot be answered", body = common::Problem),
+    )
+)]
+#[get("/api/v1/analytics/countries")]
+pub(crate) async fn countries(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<ReportQuery>,
+) -> Result<Read<CountriesView>, Error> {
+    caller.require(Scope::AnalyticsRead)?;
+    countries_of(&state, caller.workspace, &query).await
+}
+
+pub(super) async fn countries_of(
+    state: &State,
+    workspace: WorkspaceId,
+    query: &ReportQuery,
+) -> Result<Read<CountriesView>, Error> {
+    let values = values(state, workspace, query, "country").await?;
+    let view = |valued: &Valued| CountryView {
+        country: valued.value.first().cloned().unwrap_or_default(),
+        counts: valued.into(),
+    };
+    Ok(values.map(|values| CountriesView {
+        items: values.iter().map(view).collect(),
     }))
 }
 

@@ -201,6 +201,7 @@ async fn take(
     let kept = browser
         .as_ref()
         .and_then(|_| state.address.keep(&address, day, &state.salt));
+    let country = browser.as_ref().and_then(|_| state.countries.of(&address));
     let visitor_of_day = browser.as_ref().map(|user_agent| {
         let who = format!("{} {address} {user_agent}", key.workspace_id);
         address::visitor_of_day(&who, day, &state.salt)
@@ -211,6 +212,7 @@ async fn take(
         now,
         browser: browser.as_deref(),
         address: kept.as_deref(),
+        country: country.as_deref(),
         visitor_of_day: visitor_of_day.as_deref(),
     };
     let kind = match takes {

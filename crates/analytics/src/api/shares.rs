@@ -34,7 +34,7 @@ pub struct CreateShare {
     from: Option<DateTime<Utc>>,
     /// Nothing from this on is shown.
     to: Option<DateTime<Utc>>,
-    /// Of `overview`, `timeseries`, `links`, `devices` and `channels`; all when absent.
+    /// Of `overview`, `timeseries`, `links`, `devices`, `countries` and `channels`; all when absent.
     reports: Option<Vec<String>>,
     /// At most 366 days ahead; 30 when absent.
     expires_at: Option<DateTime<Utc>>,
@@ -294,7 +294,7 @@ pub(crate) async fn shared(
     security(()),
     params(
         ("token" = String, Path, description = "The token of the link"),
-        ("report" = String, Path, description = "`overview`, `timeseries`, `links`, `devices` or `channels`"),
+        ("report" = String, Path, description = "`overview`, `timeseries`, `links`, `devices`, `countries` or `channels`"),
         SharedQuery,
     ),
     responses(
@@ -335,6 +335,7 @@ pub(crate) async fn report(
         "timeseries" => Ok(shown(&reports::timeseries_of(&state, of, &narrowed).await?)),
         "links" => Ok(shown(&reports::links_of(&state, of, &narrowed).await?)),
         "devices" => Ok(shown(&reports::devices_of(&state, of, &narrowed).await?)),
+        "countries" => Ok(shown(&reports::countries_of(&state, of, &narrowed).await?)),
         "channels" => Ok(shown(&reports::channels_of(&state, of, &narrowed).await?)),
         _ => Err(Error::LinkNotFound),
     }

@@ -217,6 +217,7 @@ impl State {
         }
         event.properties = Some(RawJson(facts.to_string()));
         event.device = device::class(&visitor.user_agent);
+        event.country = self.countries.of(&visitor.address);
         if let Some(url) = &event.url {
             event.came_by(Utm::of_url(url));
         }

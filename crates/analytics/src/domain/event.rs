@@ -52,6 +52,8 @@ pub struct Event {
     pub amount: Option<i64>,
     pub currency: Option<String>,
     pub order_id: Option<String>,
+    /// Two letters.
+    pub country: Option<String>,
     /// What it says about who is who.
     #[diesel(skip_insertion)]
     pub said: Option<Box<Said>>,
@@ -97,6 +99,7 @@ impl Event {
             amount: None,
             currency: None,
             order_id: None,
+            country: None,
             said: None,
             id_given: false,
         }

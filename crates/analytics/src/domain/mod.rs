@@ -5,6 +5,7 @@ pub mod attribution;
 pub mod burst;
 pub mod device;
 pub mod event;
+pub mod goal;
 pub mod json;
 pub mod money;
 pub mod parse;

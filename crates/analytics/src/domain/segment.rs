@@ -78,6 +78,8 @@ pub struct Origin<'a> {
     pub browser: Option<&'a str>,
     /// What is kept of the address of whoever sent it, where that is the person.
     pub address: Option<&'a str>,
+    /// The country of that address.
+    pub country: Option<&'a str>,
     /// Who a browser is that does not say it, for a day.
     pub visitor_of_day: Option<&'a str>,
 }
@@ -507,6 +509,7 @@ fn by_whom(event: &mut Event, surroundings: &Value, origin: &Origin<'_>) {
     (event.verdict, event.reasons) = (judgement.verdict, judgement.reasons);
     event.user_agent = Some(user_agent);
     event.ip = origin.address.map(str::to_owned);
+    event.country = origin.country.map(str::to_owned);
 }
 
 #[cfg(test)]

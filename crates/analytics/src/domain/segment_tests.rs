@@ -18,6 +18,7 @@ fn origin() -> Origin<'static> {
         source: WriteKeyId(uuid::Uuid::from_u128(8)),
         now: now(),
         browser: None,
+        country: None,
         address: None,
         visitor_of_day: None,
     }

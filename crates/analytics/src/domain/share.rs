@@ -29,7 +29,14 @@ pub struct Share {
 }
 
 /// The reports that can be shared.
-pub const REPORTS: [&str; 5] = ["overview", "timeseries", "links", "devices", "channels"];
+pub const REPORTS: [&str; 6] = [
+    "overview",
+    "timeseries",
+    "links",
+    "devices",
+    "countries",
+    "channels",
+];
 
 /// A new token, which says whose it is and is random otherwise; nothing without randomness.
 pub fn generate(workspace: WorkspaceId) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Keeps the tables in shape: partitions ahead, retention behind, old ids forgotten.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use chassis::{Host, Unavailable};
@@ -27,11 +28,33 @@ pub fn make_ahead(conn: &mut PgConnection, now: DateTime<Utc>) -> diesel::QueryR
     Ok(())
 }
 
-/// Drops days older than `days`; 0 keeps all. Answers how many were dropped.
+/// What becomes of days past their retention.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Past {
+    #[default]
+    Drop,
+    /// They stay as tables of their own that nobody reads.
+    Detach,
+}
+
+impl FromStr for Past {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "drop" => Ok(Self::Drop),
+            "detach" => Ok(Self::Detach),
+            _ => Err("must be drop or detach"),
+        }
+    }
+}
+
+/// Drops or detaches days older than `days`; 0 keeps all. Answers how many there were.
 pub fn drop_old(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     days: u32,
+    past: Past,
 ) -> diesel::QueryResult<usize> {
     let Some(oldest) = now.date_naive().checked_sub_days(Days::new(days.into())) else {
         return Ok(0);
@@ -41,7 +64,10 @@ pub fn drop_old(
         .filter(|day| days > 0 && *day < oldest);
     let mut dropped = 0;
     for day in expired {
-        partitions::drop(conn, day)?;
+        match past {
+            Past::Drop => partitions::drop(conn, day)?,
+            Past::Detach => partitions::detach(conn, day)?,
+        }
         packed::forget(conn, day.and_time(chrono::NaiveTime::MIN).and_utc())?;
         dropped += 1;
     }
@@ -53,11 +79,16 @@ pub fn maintain(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     retention_days: u32,
+    past: Past,
 ) -> Result<(), Error> {
     make_ahead(conn, now)?;
-    let dropped = drop_old(conn, now, retention_days)?;
+    let dropped = drop_old(conn, now, retention_days, past)?;
     if dropped > 0 {
-        tracing::info!(days = dropped, "events past their retention dropped");
+        tracing::info!(
+            days = dropped,
+            ?past,
+            "events past their retention are gone"
+        );
     }
     while ids::prune(conn, now, IDS_AT_ONCE)? > 0 {}
     batches::prune(conn, now - chrono::Duration::hours(1))?;
@@ -66,7 +97,7 @@ pub fn maintain(
 }
 
 /// Maintains until the service stops.
-pub async fn run(host: Host, retention_days: u32) {
+pub async fn run(host: Host, retention_days: u32, past: Past) {
     loop {
         tokio::select! {
             () = host.stop.cancelled() => return,
@@ -75,7 +106,7 @@ pub async fn run(host: Host, retention_days: u32) {
         let now = host.clock.now();
         let done: Result<(), Error> = host
             .db
-            .run(move |conn| maintain(conn, now, retention_days))
+            .run(move |conn| maintain(conn, now, retention_days, past))
             .await;
         if let Err(error) = done {
             tracing::warn!(%error, "maintenance is tried again later");

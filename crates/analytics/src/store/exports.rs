@@ -50,6 +50,9 @@ pub struct Exported {
     pub utm_campaign: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     pub device: Option<String>,
+    /// Two letters.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub country: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     pub user_agent: Option<String>,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -84,7 +87,7 @@ pub fn page(
     sql_query(
         "SELECT id, type AS kind, name, occurred_at, received_at, campaign_id, lead_id, message_id,
              user_id, anonymous_id, source_id, url, link, utm_source, utm_medium, utm_campaign,
-             device, user_agent, amount, currency, order_id, verdict, reasons, properties, context
+             device, country, user_agent, amount, currency, order_id, verdict, reasons, properties, context
          FROM events
          WHERE workspace_id = $1 AND occurred_at >= $2 AND occurred_at < $3
            AND ($4::uuid IS NULL OR campaign_id = $4)

@@ -68,6 +68,22 @@ pub fn drop(conn: &mut PgConnection, day: NaiveDate) -> QueryResult<()> {
     })
 }
 
+/// Takes the partition of `day` out of `events`; it stays as the table `past_events_<day>`.
+pub fn detach(conn: &mut PgConnection, day: NaiveDate) -> QueryResult<()> {
+    conn.transaction(|conn| {
+        if !lock(conn)? || !days(conn)?.contains(&day) {
+            return Ok(());
+        }
+        let name = name(day);
+        // Not concurrently: that is not to be had beside a default partition.
+        conn.batch_execute(&format!(
+            "SET LOCAL lock_timeout = '2s';
+             ALTER TABLE events DETACH PARTITION {name};
+             ALTER TABLE {name} RENAME TO past_{name}"
+        ))
+    })
+}
+
 /// Whether this transaction alone may change partitions now; whoever may not leaves it to the
 /// replica that does.
 fn lock(conn: &mut PgConnection) -> QueryResult<bool> {

@@ -11,6 +11,7 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 
 use super::packed::{self, Taken};
+use super::rollups::{LINKS, PERSON};
 
 /// Which events a report is about.
 #[derive(Clone, Copy, Debug)]
@@ -147,6 +148,27 @@ impl Overview {
         self.unsubscribes += other.unsubscribes;
         self.conversions += other.conversions;
     }
+}
+
+/// Different people of a period, one by one.
+pub fn people(conn: &mut PgConnection, period: Period) -> QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct People {
+        #[diesel(sql_type = BigInt)]
+        people: i64,
+    }
+    let row: People = sql_query(format!(
+        "SELECT count(DISTINCT {PERSON}) AS people FROM events e {LINKS}
+         WHERE e.workspace_id = $1 AND e.received_at >= $2 - interval '1 day'
+           AND e.occurred_at >= $2 AND e.occurred_at < $3
+           AND ($4::uuid IS NULL OR e.campaign_id = $4) AND e.verdict = 'human'"
+    ))
+    .bind::<SqlUuid, _>(period.workspace)
+    .bind::<Timestamptz, _>(period.from)
+    .bind::<Timestamptz, _>(period.to)
+    .bind::<Nullable<SqlUuid>, _>(period.campaign)
+    .get_result(conn)?;
+    Ok(row.people)
 }
 
 /// The most followed links of a period, most followed by humans first.

@@ -121,10 +121,11 @@ const CAMPAIGN: &str =
     "coalesce(campaign_id, '00000000-0000-0000-0000-000000000000') AS campaign_id";
 
 /// The dimensions that are counted by value, and the values of an event.
-pub const DIMENSIONS: &str = "LATERAL (VALUES
+pub const DIMENSIONS: &str = "LATERAL (SELECT dimension, value FROM (VALUES
          ('device', ARRAY[coalesce(device, 'unknown')]),
-         ('channel', ARRAY[coalesce(utm_source, ''), coalesce(utm_medium, ''), coalesce(utm_campaign, '')])
-     ) AS d (dimension, value)";
+         ('channel', ARRAY[coalesce(utm_source, ''), coalesce(utm_medium, ''), coalesce(utm_campaign, '')]),
+         ('country', CASE WHEN country IS NOT NULL THEN ARRAY[country] END)
+     ) AS v (dimension, value) WHERE value IS NOT NULL) AS d";
 /// Of humans only.
 pub const VALUE_COUNTS: &str = "count(*) AS events,
      count(*) FILTER (WHERE type = 'view') AS views,

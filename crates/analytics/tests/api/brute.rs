@@ -115,6 +115,7 @@ impl<'a> World<'a> {
         event.url = (spec.order > 1).then(|| format!("https://shop.example/{}", spec.order));
         event.device = DEVICES[spec.device];
         event.utm_source = event.device.map(str::to_owned);
+        event.country = event.device.map(|device| device[..2].to_uppercase());
         if !spec.human {
             event.verdict = Verdict::Bot;
         }
@@ -369,12 +370,20 @@ async fn compare(
         }
     }
 
-    for (path, name) in [("devices", "device"), ("channels", "source")] {
+    for (path, name) in [
+        ("devices", "device"),
+        ("channels", "source"),
+        ("countries", "country"),
+    ] {
         let answer = world.ask(&format!("{path}?{}", period.query())).await;
         let mut expected: BTreeMap<Option<String>, Vec<&Event>> = BTreeMap::new();
         for event in humans() {
             let key = match path {
                 "devices" => Some(event.device.unwrap_or("unknown").to_owned()),
+                "countries" => match event.country.clone() {
+                    Some(country) => Some(country),
+                    None => continue,
+                },
                 _ => event.utm_source.clone(),
             };
             expected.entry(key).or_default().push(event);

@@ -121,3 +121,57 @@ async fn a_file_holds_its_period_and_workspace_only() {
         .await
         .assert_error(403, "scope_missing");
 }
+
+/// Asks for a file and leaves it unread but for its beginning.
+async fn begun(app: &App, format: &str) -> reqwest::Response {
+    let url = format!("{}/api/v1/analytics/export?format={format}", app.url());
+    let now = app.clock.now().timestamp();
+    let token = testkit::Issuer::shared().user(app.workspace, Role::Analyst, now);
+    let client = reqwest::Client::new();
+    let answer = client.get(url).bearer_auth(token).send().await;
+    let mut answer = answer.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    answer
+        .chunk()
+        .await
+        .expect("it goes on")
+        .expect("something");
+    answer
+}
+
+#[tokio::test]
+async fn no_more_of_a_file_is_read_than_somebody_takes() {
+    let app = App::start().await;
+    // 80 MB, which no socket's buffers hold.
+    let rows = 40_000;
+    diesel::RunQueryDsl::execute(
+        diesel::sql_query(format!(
+            "INSERT INTO events (workspace_id, id, type, occurred_at, received_at, name, verdict, reasons, rules_version)
+             SELECT '{}', gen_random_uuid(), 'track', '{now}', '{now}', repeat('x', 2000), 'human', '{{}}', 2
+             FROM generate_series(1, {rows})",
+            app.workspace,
+            now = app.clock.now(),
+        )),
+        &mut app.connect(),
+    )
+    .expect("rows are written");
+    app.clock.advance(Duration::seconds(1));
+    for format in ["csv", "ndjson"] {
+        assert!(export(&app, &format!("?format={format}")).await.body.len() > 80_000_000);
+    }
+    let mut answers = [begun(&app, "csv").await, begun(&app, "ndjson").await];
+    // Whoever would read ahead has had the time for all of it after this.
+    for format in ["csv", "ndjson"] {
+        assert!(export(&app, &format!("?format={format}")).await.body.len() > 80_000_000);
+    }
+    // Nor does it hold up anybody: it has no transaction open.
+    diesel::RunQueryDsl::execute(diesel::sql_query("TRUNCATE events"), &mut app.connect())
+        .expect("nobody holds the table");
+    for answer in &mut answers {
+        let mut taken = 0;
+        while let Some(chunk) = answer.chunk().await.expect("it goes on") {
+            taken += chunk.len();
+        }
+        assert!(taken < 40_000_000, "{taken} bytes were read ahead");
+    }
+}

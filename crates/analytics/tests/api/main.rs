@@ -3,8 +3,11 @@
 mod answers;
 mod brute;
 mod clients;
+mod countries;
+mod erasures;
 mod export;
 mod faults;
+mod goals;
 mod ingest;
 mod kill;
 mod live;

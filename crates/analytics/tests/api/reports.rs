@@ -288,3 +288,27 @@ async fn a_pages_visits_are_those_of_people() {
             .assert_error(422, "invalid_input");
     }
 }
+
+#[tokio::test]
+async fn visitors_are_counted_one_by_one_where_that_is_asked_for() {
+    let app = App::start().await;
+    let events: Vec<Value> = (0..3000)
+        .map(|n| json!({ "type": "view", "anonymous_id": format!("v{}", n % 1500) }))
+        .collect();
+    for part in events.chunks(500) {
+        assert_eq!(sent(&app, json!({ "events": part })).await, (500, 0, 0));
+    }
+    app.clock.advance(Duration::seconds(1));
+    let analyst = app.as_role(Role::Analyst);
+    let visitors = async |query: &str| -> i64 {
+        let path = format!("/api/v1/analytics/overview{query}");
+        let answer: Value = analyst.get(path).send().await.assert_status(200).json();
+        answer["visitors"].as_i64().expect("a number")
+    };
+    assert_eq!(visitors("?uniques=exact").await, 1500);
+    let about = visitors("?uniques=sketch").await;
+    assert!((1350..=1650).contains(&about), "{about}");
+    assert_eq!(visitors("").await, about);
+    let answer = analyst.get("/api/v1/analytics/overview?uniques=all").send();
+    answer.await.assert_error(422, "invalid_input");
+}

@@ -11,13 +11,15 @@ use diesel::sql_types::{Bool, Text};
 use crate::support::App;
 
 /// Tables that stay on one machine, and why.
-const STAY: [(&str, &str); 10] = [
+const STAY: [(&str, &str); 12] = [
     (
         "ingest_batches",
         "a batch holds events of several workspaces",
     ),
     ("visit_flushes", "a flush holds pages of several workspaces"),
     ("write_keys", "few rows, and a trigger of the audit trail"),
+    ("goals", "few rows, and a trigger of the audit trail"),
+    ("erasures", "few rows, of all workspaces"),
     ("shares", "few rows, and a trigger of the audit trail"),
     ("audit_entries", "of the chassis"),
     ("outbox", "of the chassis: one order of all events"),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration as Elapsed, Instant};
 
-use analytics::jobs::maintain::{drop_old, maintain, make_ahead};
+use analytics::jobs::maintain::{Past, drop_old, maintain, make_ahead};
 use chrono::Duration;
 use common::EventId;
 use serde_json::{Value, json};
@@ -53,18 +53,37 @@ async fn days_past_their_retention_are_dropped() {
     sent(&app, events(1, "view")).await;
     let mut conn = app.connect();
     assert_eq!(
-        drop_old(&mut conn, app.clock.now(), 0),
+        drop_old(&mut conn, app.clock.now(), 0, Past::Drop),
         Ok(0),
         "0 keeps all"
     );
     assert_eq!(
-        drop_old(&mut conn, app.clock.now(), 3),
+        drop_old(&mut conn, app.clock.now(), 3, Past::Drop),
         Ok(1),
         "the day before the first"
     );
     assert_eq!(count(&app, "events"), 5);
-    assert_eq!(drop_old(&mut conn, app.clock.now(), 2), Ok(1));
+    assert_eq!(drop_old(&mut conn, app.clock.now(), 2, Past::Drop), Ok(1));
     assert_eq!(count(&app, "events"), 1);
+}
+
+#[tokio::test]
+async fn days_past_their_retention_may_be_set_aside_instead() {
+    let app = App::start().await;
+    sent(&app, events(4, "view")).await;
+    let name = day(&app, 0);
+    app.clock.advance(Duration::days(3));
+    sent(&app, events(1, "view")).await;
+    let mut conn = app.connect();
+    let now = app.clock.now();
+    assert_eq!(drop_old(&mut conn, now, 2, Past::Detach), Ok(2));
+    assert_eq!(count(&app, "events"), 1);
+    assert_eq!(count(&app, &format!("past_{name}")), 4);
+    assert_eq!(drop_old(&mut conn, now, 2, Past::Detach), Ok(0), "once");
+    make_ahead(&mut conn, now).expect("partitions are made beside it");
+    // Nobody drops what was set aside.
+    assert_eq!(drop_old(&mut conn, now, 2, Past::Drop), Ok(0));
+    assert_eq!(count(&app, &format!("past_{name}")), 4);
 }
 
 #[tokio::test]
@@ -75,7 +94,7 @@ async fn ids_and_batches_are_forgotten_after_their_time() {
     let mut conn = app.connect();
     let mut upkeep = |days: i64| {
         app.clock.advance(Duration::days(days));
-        maintain(&mut conn, app.clock.now(), 730).expect("upkeep succeeds");
+        maintain(&mut conn, app.clock.now(), 730, Past::Drop).expect("upkeep succeeds");
     };
     upkeep(0);
     assert_eq!(
@@ -125,7 +144,10 @@ async fn every_public_path_is_documented() {
         ("/api/v1/analytics/retention", "get"),
         ("/api/v1/analytics/attribution", "get"),
         ("/api/v1/analytics/sessions", "get"),
+        ("/api/v1/analytics/countries", "get"),
         ("/api/v1/analytics/goals", "get"),
+        ("/api/v1/analytics/goals", "post"),
+        ("/api/v1/analytics/goals/{id}", "patch"),
         ("/api/v1/analytics/devices", "get"),
         ("/api/v1/analytics/channels", "get"),
         ("/api/v1/analytics/export", "get"),

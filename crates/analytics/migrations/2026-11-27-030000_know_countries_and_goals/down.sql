@@ -1,0 +1,2 @@
+DROP TABLE goals;
+ALTER TABLE events DROP COLUMN country;
