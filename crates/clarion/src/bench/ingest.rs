@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::limit::Twin;
-use super::load::{Done, Load};
+use super::load::{Done, Load, Pace};
 use super::platform::Site;
 use super::table::{Aim, Rounds, Row};
 use super::{Size, say};
@@ -61,7 +61,7 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
         };
         let single = async |address: SocketAddr| {
             twin.calm().await?;
-            ingest(address, &token, 1, size.events / SINGLE_SHARE, false).await
+            self::single(address, &token, size.events / SINGLE_SHARE, None).await
         };
         let began = Utc::now();
         let (ours, ended) = (run(site.analytics, false).await?, Utc::now());
@@ -130,11 +130,29 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
 }
 
 /// What an `Authorization` header says, for the first owner.
-async fn token(site: &Site) -> anyhow::Result<String> {
+pub(super) async fn token(site: &Site) -> anyhow::Result<String> {
     let api = site.platform.sign_in().await?;
     let request = api.request(Method::POST, PATH).await?.build()?;
     let header = request.headers().get(AUTHORIZATION).context("no token")?;
     Ok(header.to_str()?.to_owned())
+}
+
+/// Sends so many events, one a request.
+pub(super) async fn single(
+    address: SocketAddr,
+    token: &str,
+    events: usize,
+    pace: Option<Pace>,
+) -> anyhow::Result<Done> {
+    let requests = (0..events.min(64)).map(|number| request(token, number, 1, false));
+    let load = Load {
+        address,
+        requests: requests.collect(),
+        connections: SINGLE_CONNECTIONS,
+        status: 202,
+        pace,
+    };
+    load.run(events).await
 }
 
 /// Sends `events`, so many in a request.
@@ -151,15 +169,12 @@ async fn ingest(
     let requests: Arc<[Vec<u8>]> = (0..different)
         .map(|number| request(token, number, array, ids))
         .collect();
-    let connections = match array {
-        1 => SINGLE_CONNECTIONS,
-        _ => CONNECTIONS,
-    };
     let load = Load {
         address,
         requests,
-        connections,
+        connections: CONNECTIONS,
         status: 202,
+        pace: None,
     };
     load.run(count).await
 }

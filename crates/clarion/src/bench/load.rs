@@ -21,6 +21,31 @@ pub(super) struct Load {
     pub(super) connections: usize,
     /// The only status that counts as an answer.
     pub(super) status: u16,
+    /// When each is due; as soon as a connection is free when absent.
+    pub(super) pace: Option<Pace>,
+}
+
+/// So long after one request the next is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace(Duration);
+
+impl Pace {
+    pub(super) fn per_second(requests: u32) -> Self {
+        Self(Duration::from_secs(1) / requests.max(1))
+    }
+
+    /// Waits for a request's turn; answers since when its answer is waited for. Who comes late to a
+    /// request counts what it was late.
+    async fn turn(self, began: Instant, number: usize) -> Instant {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let due = began + self.0 * number;
+        if due <= Instant::now() {
+            return due;
+        }
+        tokio::time::sleep_until(due.into()).await;
+        // What a timer is late is nobody's fault who answers.
+        Instant::now()
+    }
 }
 
 /// What a load did.
@@ -55,7 +80,8 @@ impl Load {
         let (sent, began) = (Arc::new(AtomicUsize::new(0)), Instant::now());
         let mut running = JoinSet::new();
         for connection in connections {
-            running.spawn(self.clone().drive(connection, Arc::clone(&sent), count));
+            let load = self.clone();
+            running.spawn(load.drive(connection, Arc::clone(&sent), count, began));
         }
         let mut times = Vec::with_capacity(count);
         while let Some(done) = running.join_next().await {
@@ -76,6 +102,7 @@ impl Load {
         mut connection: Connection,
         sent: Arc<AtomicUsize>,
         count: usize,
+        start: Instant,
     ) -> anyhow::Result<Vec<Duration>> {
         let mut answered = Vec::new();
         loop {
@@ -83,7 +110,10 @@ impl Load {
             if next >= count {
                 return Ok(answered);
             }
-            let began = Instant::now();
+            let began = match self.pace {
+                Some(pace) => pace.turn(start, next).await,
+                None => Instant::now(),
+            };
             let status = connection
                 .ask(&self.requests[next % self.requests.len()])
                 .await?;
@@ -213,6 +243,7 @@ mod tests {
             requests,
             connections: 3,
             status: 200,
+            pace: None,
         }
     }
 
@@ -223,6 +254,21 @@ mod tests {
         assert_eq!(done.requests, 10);
         assert!(done.per_second() > 0.0);
         assert!(done.millis(50) > 0.0 && done.millis(50) <= done.millis(99));
+    }
+
+    #[tokio::test]
+    async fn a_paced_load_takes_its_time_and_counts_from_when_a_request_was_due() {
+        let address = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        let paced = Load {
+            pace: Some(Pace::per_second(100)),
+            ..load(address)
+        };
+        let done = paced.run(21).await.unwrap();
+        assert!(done.took >= Duration::from_millis(200), "{:?}", done.took);
+        // Whoever begins late has kept them waiting.
+        let began = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+        let since = Pace::per_second(100).turn(began, 50).await;
+        assert_eq!(since, began + Duration::from_millis(500));
     }
 
     #[tokio::test]

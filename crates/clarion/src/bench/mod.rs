@@ -5,6 +5,7 @@
 //! measures ours and then its limit, and a row's figures are the medians of its rounds. The load,
 //! the platform, its servers and the limits share the machine, as they would on a laptop.
 
+mod clicks;
 mod cpu;
 mod gateway;
 mod idle;
@@ -16,6 +17,7 @@ pub(crate) mod platform;
 mod reports;
 
 mod send;
+mod soak;
 mod table;
 mod transactional;
 
@@ -40,6 +42,9 @@ pub(crate) struct Args {
     /// Events that reports are measured over
     #[arg(long, default_value_t = 50_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
     events: u64,
+    /// Minutes of events at half of the measured speed, while memory is looked at; 0 for none
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1440))]
+    soak_minutes: u32,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -172,6 +177,12 @@ async fn on_one_platform(args: &Args, size: Size) -> Vec<Row> {
     if args.wants(Part::Ingest) {
         say("ingest");
         rows.extend(told("ingest", ingest::measure(&site, size).await));
+        rows.extend(told("clicks", clicks::measure(&site, size).await));
+        if args.soak_minutes > 0 {
+            say("soak");
+            let soaked = soak::measure(&site, args.soak_minutes).await;
+            rows.extend(told("soak", soaked));
+        }
     }
     if args.wants(Part::Send) {
         say("send");
@@ -226,6 +237,7 @@ mod tests {
             quick: true,
             rounds: 1,
             events: 10_000,
+            soak_minutes: 0,
             json: false,
             gateway_alone: false,
         };
