@@ -37,7 +37,7 @@ bench-send: ARGS += --only send,growth
 bench-send: bench ## Only sending: unsigned, signed, the path alone, where the CPU time goes, and growth
 
 bench-ingest: ARGS += --only ingest
-bench-ingest: bench ## Only events, in arrays and one by one, straight and through the gateway
+bench-ingest: bench ## Only events, in arrays and one by one, straight and through the gateway, and clicks (and memory: --soak-minutes 60)
 
 bench-reports: ARGS += --only reports
 bench-reports: bench ## Only reports, over 50 million events (60 GB of disk; fewer: --events 5000000)

@@ -15,14 +15,8 @@ use crate::domain::event::{Event, UNSUBSCRIBE};
 use crate::store::{self, people};
 
 /// Reads leads' feed: unsubscribes are events here, and new leads may be people who are known by
-/// their address. `addresses` rings when some are to be looked up again, `erasures` when events of a
-/// lead are to be erased.
-pub fn leads(
-    host: &Host,
-    leads: Arc<Peer>,
-    addresses: Arc<Notify>,
-    erasures: Arc<Notify>,
-) -> Consumer {
+/// their address. `addresses` rings when some are to be looked up again.
+pub fn leads(host: &Host, leads: Arc<Peer>, addresses: Arc<Notify>) -> Consumer {
     let clock = host.clock.clone();
     Consumer::new(host, leads, move |conn, envelope| {
         let workspace = envelope.workspaceid;
@@ -39,10 +33,8 @@ pub fn leads(
             addresses.notify_one();
         }
         if let Some(fact) = feed::payload::<LeadDeleted>(envelope) {
-            // It looks a moment after this is committed.
             store::erasures::ask(conn, workspace, fact.lead_id, clock.now())?;
             people::forget(conn, workspace, fact.lead_id, &fact.email.to_lowercase())?;
-            erasures.notify_one();
         }
         Ok(())
     })

@@ -28,7 +28,6 @@ use chassis::reads::Reads;
 use chassis::settings::{Base, Reader};
 use common::auth::Service as Name;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
@@ -93,11 +92,8 @@ impl Service for Analytics {
             Arc::clone(&pipeline.addresses),
         );
         starting.spawn("addresses", look_up);
-        let erasures = Arc::new(Notify::new());
-        let erasing = jobs::erase::run(host.clone(), Arc::clone(&erasures));
-        starting.spawn("erasures", erasing);
-        let addresses = Arc::clone(&pipeline.addresses);
-        let leads = consumers::leads(&host, leads, addresses, erasures);
+        starting.spawn("erasures", jobs::erase::run(host.clone()));
+        let leads = consumers::leads(&host, leads, Arc::clone(&pipeline.addresses));
         starting.spawn("feed of leads", leads.run(host.stop.clone()));
         let state = api::State {
             host,

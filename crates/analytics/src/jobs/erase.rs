@@ -1,17 +1,14 @@
 //! Erases what events say of leads who were deleted.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Host;
 use diesel::PgConnection;
-use tokio::sync::Notify;
 
 use crate::error::Error;
 use crate::store::erasures;
 
-/// How often it looks when nobody rings.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(5);
 
 /// All that was asked for.
 pub fn all(conn: &mut PgConnection) -> diesel::QueryResult<()> {
@@ -19,8 +16,8 @@ pub fn all(conn: &mut PgConnection) -> diesel::QueryResult<()> {
     Ok(())
 }
 
-/// Erases until the service stops, whenever `bell` rings.
-pub async fn run(host: Host, bell: Arc<Notify>) {
+/// Erases until the service stops.
+pub async fn run(host: Host) {
     loop {
         let done: Result<usize, Error> = host.db.run(|conn| Ok(erasures::some(conn)?)).await;
         match done {
@@ -33,7 +30,6 @@ pub async fn run(host: Host, bell: Arc<Notify>) {
         }
         tokio::select! {
             () = host.stop.cancelled() => return,
-            () = bell.notified() => {}
             () = tokio::time::sleep(EVERY) => {}
         }
     }

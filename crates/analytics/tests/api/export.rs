@@ -142,8 +142,8 @@ async fn begun(app: &App, format: &str) -> reqwest::Response {
 #[tokio::test]
 async fn no_more_of_a_file_is_read_than_somebody_takes() {
     let app = App::start().await;
-    // 80 MB, which no socket's buffers hold.
-    let rows = 40_000;
+    // 40 MB, which no socket's buffers hold.
+    let rows = 20_000;
     diesel::RunQueryDsl::execute(
         diesel::sql_query(format!(
             "INSERT INTO events (workspace_id, id, type, occurred_at, received_at, name, verdict, reasons, rules_version)
@@ -156,13 +156,10 @@ async fn no_more_of_a_file_is_read_than_somebody_takes() {
     )
     .expect("rows are written");
     app.clock.advance(Duration::seconds(1));
-    for format in ["csv", "ndjson"] {
-        assert!(export(&app, &format!("?format={format}")).await.body.len() > 80_000_000);
-    }
     let mut answers = [begun(&app, "csv").await, begun(&app, "ndjson").await];
     // Whoever would read ahead has had the time for all of it after this.
     for format in ["csv", "ndjson"] {
-        assert!(export(&app, &format!("?format={format}")).await.body.len() > 80_000_000);
+        assert!(export(&app, &format!("?format={format}")).await.body.len() > 40_000_000);
     }
     // Nor does it hold up anybody: it has no transaction open.
     diesel::RunQueryDsl::execute(diesel::sql_query("TRUNCATE events"), &mut app.connect())
@@ -172,6 +169,6 @@ async fn no_more_of_a_file_is_read_than_somebody_takes() {
         while let Some(chunk) = answer.chunk().await.expect("it goes on") {
             taken += chunk.len();
         }
-        assert!(taken < 40_000_000, "{taken} bytes were read ahead");
+        assert!(taken < 25_000_000, "{taken} bytes were read ahead");
     }
 }

@@ -30,7 +30,7 @@ const STAY: [(&str, &str); 12] = [
 ];
 
 /// Queries that ask for rows of all workspaces, and why.
-const OF_ALL: [(&str, &str); 7] = [
+const OF_ALL: [(&str, &str); 8] = [
     (
         "SELECT DISTINCT workspace_id, hour FROM rollup_dirty ORDER BY hour LIMIT $1",
         "what is to be counted next",
@@ -58,6 +58,10 @@ const OF_ALL: [(&str, &str); 7] = [
     (
         "CREATE TABLE {name} (LIKE events INCLUDING ALL)",
         "a day's partition",
+    ),
+    (
+        "ALTER TABLE events DETACH PARTITION",
+        "a day past its retention",
     ),
 ];
 
