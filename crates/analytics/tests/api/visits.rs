@@ -133,8 +133,9 @@ async fn a_flush_that_was_cut_off_is_added_once() {
 
 #[tokio::test]
 async fn replicas_count_together_and_flush_when_they_stop() {
-    let mut app = App::start().await;
-    let replica: App = Setup::default().beside(&app).start().await;
+    let setup = || Setup::default().with("ANALYTICS_VISITS_FLUSH_SECONDS", "3600");
+    let mut app: App = setup().start().await;
+    let replica: App = setup().beside(&app).start().await;
     let page = format!("p{}", WorkspaceId::new());
     let hits = (0..20).map(|n| visit(if n % 2 == 0 { &app } else { &replica }, &page));
     let mut seen = futures::future::join_all(hits).await;
