@@ -52,7 +52,7 @@ pub fn routes(state: State) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'sta
 
 #[derive(Debug, utoipa::OpenApi)]
 #[openapi(
-    components(schemas(export::Format, common::WorkspaceId)),
+    components(schemas(export::Format, reports::Uniques, common::WorkspaceId)),
     paths(
         ingest::ingest,
         reports::overview,

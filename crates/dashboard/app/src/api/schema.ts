@@ -72,6 +72,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/analytics/countries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Countries */
+        get: operations["analytics_countries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/analytics/devices": {
         parameters: {
             query?: never;
@@ -133,11 +150,31 @@ export interface paths {
         /** Goals */
         get: operations["analytics_goals"];
         put?: never;
-        post?: never;
+        /** Goals create */
+        post: operations["analytics_goals_create"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/analytics/goals/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Goals get */
+        get: operations["analytics_goals_get"];
+        put?: never;
+        post?: never;
+        /** Goals delete */
+        delete: operations["analytics_goals_delete"];
+        options?: never;
+        head?: never;
+        /** Goals change */
+        patch: operations["analytics_goals_change"];
         trace?: never;
     };
     "/api/v1/analytics/links": {
@@ -2150,6 +2187,13 @@ export interface components {
         "analytics.CampaignCredit": components["schemas"]["analytics.Credit"] & {
             campaign_id: components["schemas"]["CampaignId"];
         };
+        /** @description Changes of a goal: what is absent stays, what is null is emptied. */
+        "analytics.ChangeGoal": {
+            event?: string | null;
+            name?: string | null;
+            type?: string | null;
+            url_prefix?: string | null;
+        };
         "analytics.ChangeWriteKey": {
             name?: string | null;
             origins?: string[] | null;
@@ -2174,6 +2218,15 @@ export interface components {
             people: number;
             /** @description How many of them came back one interval later, two, and so on. */
             returned: number[];
+        };
+        "analytics.Countries": {
+            /** @description Those with the most events first; what came from nowhere known is not in it. */
+            items: components["schemas"]["analytics.Country"][];
+        };
+        /** @description What came from one country, by humans. */
+        "analytics.Country": components["schemas"]["analytics.ValueCounts"] & {
+            /** @description Two letters (ISO 3166-1). */
+            country: string;
         };
         /** @description Counts of a period. All but `events` and `machine` count humans only. */
         "analytics.Counts": {
@@ -2203,6 +2256,16 @@ export interface components {
              */
             visitors: number;
         };
+        /** @description A new goal. */
+        "analytics.CreateGoal": {
+            /** @description Only those of this name. */
+            event?: string | null;
+            name: string;
+            /** @description Events of this type reach it, such as `view`, `track` or `goal`. */
+            type: string;
+            /** @description Only those with a URL that begins so. */
+            url_prefix?: string | null;
+        };
         "analytics.CreateShare": {
             campaign_id?: components["schemas"]["CampaignId"] | null;
             /**
@@ -2216,7 +2279,7 @@ export interface components {
              */
             from?: string | null;
             name: string;
-            /** @description Of `overview`, `timeseries`, `links`, `devices` and `channels`; all when absent. */
+            /** @description Of `overview`, `timeseries`, `links`, `devices`, `countries` and `channels`; all when absent. */
             reports?: string[] | null;
             /**
              * Format: date-time
@@ -2258,6 +2321,8 @@ export interface components {
             anonymous_id?: string | null;
             campaign_id?: components["schemas"]["CampaignId"] | null;
             context?: Record<string, never> | null;
+            /** @description Two letters. */
+            country?: string | null;
             currency?: string | null;
             device?: string | null;
             id: components["schemas"]["EventId"];
@@ -2312,15 +2377,29 @@ export interface components {
         };
         /** @description A goal, and how often it was reached. */
         "analytics.Goal": {
-            /** @description The `name` of its events; empty for those without. */
+            id?: components["schemas"]["GoalId"] | null;
+            /** @description Of a goal that nobody set, the `name` of its events; empty for those without. */
             name: string;
             /** Format: int64 */
             people: number;
             /** Format: int64 */
             reached: number;
         };
+        /** @description A goal of the workspace. */
+        "analytics.GoalDefinition": {
+            /** Format: date-time */
+            created_at: string;
+            event?: string | null;
+            id: components["schemas"]["GoalId"];
+            name: string;
+            type: string;
+            url_prefix?: string | null;
+        };
         "analytics.Goals": {
-            /** @description Those reached most first. */
+            /**
+             * @description Those of the workspace, oldest first, also where nobody reached them; then what else events
+             *     of the type `goal` tell of, those reached most first.
+             */
             items: components["schemas"]["analytics.Goal"][];
         };
         /** @enum {string} */
@@ -2483,6 +2562,8 @@ export interface components {
             /** Format: date-time */
             to: string;
         };
+        /** @enum {string} */
+        "analytics.Uniques": "sketch" | "exact";
         "analytics.ValueCounts": {
             /** Format: int64 */
             clicks: number;
@@ -2561,6 +2642,7 @@ export interface components {
             subject: string;
             /** Format: date-time */
             updated_at: string;
+            utm?: components["schemas"]["Utm"] | null;
             /**
              * Format: int64
              * @description The ETag without its quotes.
@@ -2601,6 +2683,7 @@ export interface components {
             sender_id?: components["schemas"]["SenderId"] | null;
             subject?: string;
             template_id?: components["schemas"]["TemplateId"] | null;
+            utm?: components["schemas"]["Utm"] | null;
         };
         /**
          * @description Why no mail server takes anything of a campaign. It runs on by itself when one does, so this is
@@ -2719,6 +2802,7 @@ export interface components {
             schedule?: components["schemas"]["campaigns.Schedule"] | null;
             sender_id?: components["schemas"]["SenderId"] | null;
             subject?: string | null;
+            utm?: components["schemas"]["Utm"] | null;
         };
         /** @description A template as it is written, whole. */
         "campaigns.WriteTemplate": {
@@ -2784,6 +2868,11 @@ export interface components {
             /** @description Where: a JSON pointer (RFC 6901) into the body, or `query/<name>` and `path/<name>`. */
             pointer: string;
         };
+        /**
+         * Format: uuid
+         * @description What a workspace wants people to do.
+         */
+        GoalId: string;
         /** @description Counts of one kind of hit. */
         Hits: {
             /**
@@ -3899,6 +3988,7 @@ export interface components {
                 subject: string;
                 /** Format: date-time */
                 updated_at: string;
+                utm?: components["schemas"]["Utm"] | null;
                 /**
                  * Format: int64
                  * @description The ETag without its quotes.
@@ -4438,6 +4528,19 @@ export interface components {
          */
         UserId: string;
         /**
+         * @description What is added to the `http` and `https` links of a campaign's mails, where they do not say it
+         *     themselves.
+         */
+        Utm: {
+            /** @description The campaign's name when absent. */
+            campaign?: string | null;
+            content?: string | null;
+            /** @description `email` when absent. */
+            medium?: string;
+            source: string;
+            term?: string | null;
+        };
+        /**
          * Format: uuid
          * @description A URL that events are posted to.
          */
@@ -4755,6 +4858,8 @@ export interface operations {
                 timezone?: string;
                 /** @description The moment after the last; now when absent. */
                 to?: string;
+                /** @description For overviews: how visitors are counted, `sketch` (usual) or `exact`, which takes longer. */
+                uniques?: components["schemas"]["analytics.Uniques"];
             };
             header?: never;
             path?: never;
@@ -4793,6 +4898,61 @@ export interface operations {
             504: components["responses"]["Late"];
         };
     };
+    analytics_countries: {
+        parameters: {
+            query?: {
+                /** @description Only this campaign's events. */
+                campaign_id?: components["schemas"]["CampaignId"];
+                /** @description The first moment; 30 days before `to` when absent. */
+                from?: string;
+                /** @description For time series and cohorts: `hour` (not for cohorts), `day` (usual) or `week`. */
+                interval?: components["schemas"]["analytics.Interval"];
+                /** @description For lists: 1 to 500, 50 when absent. */
+                limit?: number;
+                /** @description Whose hours, days and weeks: an IANA name such as `Asia/Kolkata`; UTC when absent. */
+                timezone?: string;
+                /** @description The moment after the last; now when absent. */
+                to?: string;
+                /** @description For overviews: how visitors are counted, `sketch` (usual) or `exact`, which takes longer. */
+                uniques?: components["schemas"]["analytics.Uniques"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where people were, when the operator supplies a database of addresses */
+            200: {
+                headers: {
+                    /** @description How old the answer is at most; absent when the database itself answered */
+                    "X-Clarion-Staleness-Ms"?: number | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.Countries"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            /** @description The query cannot be answered */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
     analytics_devices: {
         parameters: {
             query?: {
@@ -4808,6 +4968,8 @@ export interface operations {
                 timezone?: string;
                 /** @description The moment after the last; now when absent. */
                 to?: string;
+                /** @description For overviews: how visitors are counted, `sketch` (usual) or `exact`, which takes longer. */
+                uniques?: components["schemas"]["analytics.Uniques"];
             };
             header?: never;
             path?: never;
@@ -5040,6 +5202,195 @@ export interface operations {
             504: components["responses"]["Late"];
         };
     };
+    analytics_goals_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["analytics.CreateGoal"];
+            };
+        };
+        responses: {
+            /** @description The goal */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.GoalDefinition"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            /** @description There are as many as there may be */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    analytics_goals_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The goal */
+                id: components["schemas"]["GoalId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The goal */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.GoalDefinition"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description No goal of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    analytics_goals_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The goal */
+                id: components["schemas"]["GoalId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone; the events that reached it stay */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description No goal of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    analytics_goals_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The goal */
+                id: components["schemas"]["GoalId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["analytics.ChangeGoal"];
+            };
+        };
+        responses: {
+            /** @description The goal as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["analytics.GoalDefinition"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description No goal of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
     analytics_links: {
         parameters: {
             query?: {
@@ -5055,6 +5406,8 @@ export interface operations {
                 timezone?: string;
                 /** @description The moment after the last; now when absent. */
                 to?: string;
+                /** @description For overviews: how visitors are counted, `sketch` (usual) or `exact`, which takes longer. */
+                uniques?: components["schemas"]["analytics.Uniques"];
             };
             header?: never;
             path?: never;
@@ -5108,6 +5461,8 @@ export interface operations {
                 timezone?: string;
                 /** @description The moment after the last; now when absent. */
                 to?: string;
+                /** @description For overviews: how visitors are counted, `sketch` (usual) or `exact`, which takes longer. */
+                uniques?: components["schemas"]["analytics.Uniques"];
             };
             header?: never;
             path?: never;
@@ -5425,6 +5780,8 @@ export interface operations {
                 timezone?: string;
                 /** @description The moment after the last; now when absent. */
                 to?: string;
+                /** @description For overviews: how visitors are counted, `sketch` (usual) or `exact`, which takes longer. */
+                uniques?: components["schemas"]["analytics.Uniques"];
             };
             header?: never;
             path?: never;
@@ -12131,6 +12488,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description An empty page: of the link that nobody sees */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description On to the link's destination */
             302: {
                 headers: {
@@ -12315,7 +12679,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description `overview`, `timeseries`, `links`, `devices` or `channels` */
+                /** @description `overview`, `timeseries`, `links`, `devices`, `countries` or `channels` */
                 report: string;
                 /** @description The token of the link */
                 token: string;
