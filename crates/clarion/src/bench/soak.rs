@@ -71,7 +71,7 @@ pub(super) async fn measure(site: &Site, minutes: u32) -> anyhow::Result<Vec<Row
 async fn look(site: &Site, seen: &mut Vec<f64>) -> anyhow::Result<Infallible> {
     loop {
         let memory = site.platform.memory()?.0;
-        if seen.len() % 12 == 0 {
+        if seen.len().is_multiple_of(12) {
             say(&format!("soak: {memory:.1} MB private"));
         }
         seen.push(memory);
