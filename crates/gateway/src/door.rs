@@ -54,6 +54,7 @@ pub(crate) async fn enter(
     );
     if let Some(route) = route {
         cors::mark(gate, route, &request, reply);
+        headers::keep_private(route, reply);
     }
 
     let (took, index) = (started.elapsed(), route.map(|route| route.index));

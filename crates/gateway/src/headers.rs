@@ -2,6 +2,7 @@
 
 use crate::reply::{Reply, Said};
 use crate::request::Request;
+use crate::table::{Auth, Route};
 use crate::wire::Lines;
 
 /// The session cookie of the dashboard.
@@ -172,6 +173,15 @@ pub(crate) fn harden(reply: &mut Reply, tls: bool) {
         if !reply.has(Said::Frames) {
             reply.say("x-frame-options", b"DENY");
         }
+    }
+}
+
+/// What somebody is shown with their credentials no browser or proxy keeps, unless its part says
+/// otherwise or it may be given again.
+pub(crate) fn keep_private(route: &Route, reply: &mut Reply) {
+    let somebodys = matches!(route.auth, Auth::Needed | Auth::Optional | Auth::Session);
+    if somebodys && route.cache.is_none() && !reply.has(Said::CacheControl) {
+        reply.say("cache-control", b"no-store");
     }
 }
 

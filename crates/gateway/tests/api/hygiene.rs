@@ -169,6 +169,21 @@ async fn browsers_are_told_to_be_careful() {
 }
 
 #[actix_web::test]
+async fn what_somebody_is_shown_is_kept_by_nobody() {
+    let leads = Upstream::start();
+    let app = with_leads(&leads).await;
+    let owner = app.as_role(Role::Owner);
+    for path in ["/api/v1/leads/hops", "/api/v1/leads/refused"] {
+        let answer = owner.get(path).send().await;
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+    }
+    let refused = app.anonymous().get("/api/v1/leads").send().await;
+    assert_eq!(refused.header("cache-control"), Some("no-store"));
+    let open = app.anonymous().get("/u/data").send().await;
+    assert_eq!(open.header("cache-control"), None);
+}
+
+#[actix_web::test]
 async fn pages_of_others_are_let_in_by_name() {
     let leads = Upstream::start();
     let app: App = Setup::default()
