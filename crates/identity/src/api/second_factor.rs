@@ -254,9 +254,10 @@ async fn prove(
     Ok(user)
 }
 
-/// Eighty random bits in four groups, without letters that look alike.
+/// 120 random bits in six groups, without letters that look alike: so many that a fast hash of them
+/// is enough.
 fn recovery_code() -> Result<String, Error> {
-    let mut bytes = [0; 10];
+    let mut bytes = [0; 15];
     aws_lc_rs::rand::fill(&mut bytes).map_err(Error::internal)?;
     let text = crockford().encode(&bytes).to_lowercase();
     let groups: Vec<_> = (0..text.len())

@@ -117,6 +117,9 @@ async fn a_recovery_code_works_once_however_it_is_typed() {
     let ada = register(&app, "ada@example.com").await;
     let (_, codes) = enrol(&app, &ada).await;
     assert_eq!(codes.len(), 10);
+    for code in &codes {
+        assert_eq!(code.replace('-', "").len() * 5, 120, "{code}");
+    }
     let typed = codes[0].to_uppercase().replace('-', " ");
     with_code(&app, &ada.email, &typed).await.assert_status(200);
     with_code(&app, &ada.email, &codes[0])
