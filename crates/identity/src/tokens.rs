@@ -23,6 +23,14 @@ pub(crate) const ACCESS_S: i64 = 600;
 pub(crate) const SERVICE_S: i64 = 3600;
 /// A refresh token that is not used for so long ends the sign-in.
 const REFRESH_DAYS: i64 = 30;
+/// A sign-in is over after this, however often it is renewed.
+const SIGN_IN_DAYS: i64 = 90;
+
+/// When a sign-in began, by its name.
+pub(crate) fn began(sign_in: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanoseconds) = sign_in.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(seconds.try_into().ok()?, nanoseconds)
+}
 
 /// A random secret text and the hash that is kept of it.
 pub(crate) fn opaque(prefix: &str) -> Result<(String, Vec<u8>), Error> {
@@ -85,13 +93,14 @@ fn next_of_family(
     now: DateTime<Utc>,
 ) -> Result<String, Error> {
     let (text, hash) = opaque("clr_")?;
+    let ends_at = began(family).unwrap_or(now) + Duration::days(SIGN_IN_DAYS);
     let token = RefreshToken {
         hash,
         workspace_id: workspace,
         user_id: user,
         family,
         created_at: now,
-        expires_at: now + Duration::days(REFRESH_DAYS),
+        expires_at: ends_at.min(now + Duration::days(REFRESH_DAYS)),
         used_at: None,
         revoked_at: None,
         address: origin.address.map(|address| address.to_string()),

@@ -330,19 +330,13 @@ pub(crate) async fn list(state: Data<State>, caller: Caller) -> Result<Json<Sign
         id: token.family,
         kind: Kind::Tokens,
         workspace_id: token.workspace_id,
-        started_at: began(token.family).unwrap_or(token.created_at),
+        started_at: tokens::began(token.family).unwrap_or(token.created_at),
         seen_at: token.created_at,
         address: token.address,
         agent: token.agent,
     });
     let items = browsers.chain(programs).collect();
     Ok(Json(SignIns { items }))
-}
-
-/// When a sign-in began, by its name.
-fn began(sign_in: Uuid) -> Option<DateTime<Utc>> {
-    let (seconds, nanoseconds) = sign_in.get_timestamp()?.to_unix();
-    DateTime::from_timestamp(seconds.try_into().ok()?, nanoseconds)
 }
 
 /// `DELETE /api/v1/sessions/{id}`: ends one of the caller's sign-ins, everywhere within a second.

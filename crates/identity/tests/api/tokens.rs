@@ -80,6 +80,23 @@ async fn a_refresh_token_expires() {
 }
 
 #[actix_web::test]
+async fn a_sign_in_ends_after_ninety_days_however_often_it_is_renewed() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let mut token = ada.refresh;
+    for _ in 0..4 {
+        app.clock.advance(Duration::days(22));
+        let renewed = refresh(&app, &token).await.assert_status(200);
+        let renewed: Value = renewed.json();
+        token = renewed["refresh_token"].as_str().expect("a token").into();
+    }
+    app.clock.advance(Duration::days(2) + Duration::seconds(5));
+    refresh(&app, &token)
+        .await
+        .assert_error(401, "refresh_token_invalid");
+}
+
+#[actix_web::test]
 async fn an_unknown_refresh_token_is_refused() {
     let app = App::start().await;
     for token in ["", "clr_", "x", &"y".repeat(100_000)] {
