@@ -37,9 +37,22 @@ impl Name {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Password(Secret);
 
+/// What a stranger thinks of first here.
+const OUR_WORDS: [&str; 4] = ["clarion", "dashboard", "marketing", "newsletter"];
+
+/// Whether a password is one of our words and a little around it.
+fn is_our_word(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let left = |word: &str| text.replacen(word, "", 1).chars().count();
+    OUR_WORDS
+        .iter()
+        .any(|word| text.contains(word) && left(word) < 8)
+}
+
 impl Password {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         match text.chars().count() {
+            8..=128 if is_our_word(text) => Err("is little more than a word that is used here"),
             8..=128 if super::common_passwords::contains(text) => {
                 Err("is on the list of passwords that are guessed first")
             }
@@ -95,6 +108,19 @@ mod tests {
         }
         assert!(Name::parse(&"ü".repeat(200)).is_ok());
         assert!(Name::parse(&"ü".repeat(201)).is_err());
+    }
+
+    #[test]
+    fn a_word_that_is_used_here_is_no_password() {
+        for text in [
+            "Clarion2026!",
+            "clarionclarion",
+            "my-dashboard",
+            "newsletter",
+        ] {
+            assert!(Password::parse(text).is_err(), "{text}");
+        }
+        assert!(Password::parse("a clarion call at dawn").is_ok());
     }
 
     #[test]
