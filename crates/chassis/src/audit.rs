@@ -46,13 +46,10 @@ task_local! {
 }
 
 /// What is written many times a second and keeps its own record: events, messages, sign-ins.
-const OWN_RECORD: [&str; 5] = [
-    "/api/v1/analytics",
-    "/api/v1/messages",
-    "/internal/",
-    "/v1/",
-    "/visits/",
-];
+const OWN_RECORD: [&str; 4] = ["/api/v1/messages", "/internal/", "/v1/", "/visits/"];
+
+/// Where events come in, which keep their own record as well; what lies below changes settings.
+const EVENTS: &str = "/api/v1/analytics";
 
 /// Where a browser comes back from an identity provider: it only can as a GET.
 const RETURNS: &str = "/api/v1/oidc/callback";
@@ -61,8 +58,7 @@ impl Acting {
     /// Of a request that may change something; None if it only reads or keeps its own record.
     pub(crate) fn of(method: &str, path: &str, address: Option<IpAddr>) -> Option<Self> {
         let reads = matches!(method, "GET" | "HEAD" | "OPTIONS") && path != RETURNS;
-        let shares = path.starts_with("/api/v1/analytics/shares");
-        let own = !shares && OWN_RECORD.iter().any(|prefix| path.starts_with(prefix));
+        let own = path == EVENTS || OWN_RECORD.iter().any(|prefix| path.starts_with(prefix));
         (!reads && !own).then(|| {
             Self(Arc::new(Mutex::new(Request {
                 actor: "nobody".into(),

@@ -204,3 +204,20 @@ async fn what_is_no_goal_is_refused_field_by_field() {
         .await
         .assert_error(409, "too_many_goals");
 }
+
+#[tokio::test]
+async fn who_changes_goals_stands_in_the_trail_and_who_reaches_them_does_not() {
+    let app = App::start().await;
+    let goal = json!({ "name": "Demo", "type": "goal", "event": "demo" });
+    let id = created(&app, goal).await;
+    sent(&app, json!({ "type": "goal", "name": "demo" })).await;
+    let owner = app.as_role(Role::Owner);
+    let gone = owner.delete(format!("{GOALS}/{id}")).send().await;
+    gone.assert_status(204);
+    let entries = chassis::audit::waiting(&mut app.connect()).expect("it can be read");
+    let said: Vec<_> = entries
+        .iter()
+        .map(|entry| (&*entry.action, &*entry.resource, &*entry.resource_id))
+        .collect();
+    assert_eq!(said, [("insert", "goals", &*id), ("delete", "goals", &*id)]);
+}
