@@ -83,28 +83,46 @@ async fn start(gateways: [&App; 2]) -> Nginx {
     let assets = folder.path().join("dashboard/assets");
     std::fs::create_dir_all(&assets).expect("a folder");
     std::fs::write(assets.join("app-1.js"), "files()").expect("written");
-    let (address, plain) = (free(), free());
-    let file = folder.path().join("nginx.conf");
-    let text = configuration(folder.path(), address, plain, gateways);
-    std::fs::write(&file, text).expect("written");
-    let mut command = Command::new(program());
-    command.arg("-p").arg(folder.path()).arg("-c").arg(&file);
-    let child = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .spawn();
-    let nginx = Nginx {
-        child: child.expect("nginx starts"),
+    let (child, address, plain) = loop {
+        let (address, plain) = (free(), free());
+        let text = configuration(folder.path(), address, plain, gateways);
+        if let Some(child) = run(folder.path(), &text).await {
+            break (child, address, plain);
+        }
+    };
+    Nginx {
+        child,
         address,
         plain,
         pem,
         folder,
-    };
-    testkit::eventually("nginx listens", || async {
-        tokio::net::TcpStream::connect(address).await.is_ok()
+    }
+}
+
+/// Starts nginx and waits until it listens; None when somebody took one of its ports before it did.
+async fn run(folder: &Path, text: &str) -> Option<Child> {
+    let file = folder.join("nginx.conf");
+    std::fs::write(&file, text).expect("written");
+    let mut command = Command::new(program());
+    command.arg("-p").arg(folder).arg("-c").arg(&file);
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("nginx starts");
+    // It is written when the ports are its own.
+    let pid = folder.join("nginx.pid");
+    let mut ended = false;
+    testkit::eventually("nginx listens or gives up", || {
+        ended = child.try_wait().expect("it is ours").is_some();
+        let listens = pid.exists();
+        async move { listens || ended }
     })
     .await;
-    nginx
+    if !ended {
+        return Some(child);
+    }
+    let output = child.wait_with_output().expect("its words");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("Address already in use"), "{said}");
+    None
 }
 
 async fn gateway(upstream: &Upstream) -> App {
