@@ -32,9 +32,14 @@ impl Used {
         }
     }
 
-    /// What Clarion and Postgres used for each of `messages`, in microseconds.
+    /// What Clarion and Postgres used.
+    pub(super) fn ledger(&self) -> Duration {
+        self.platform + self.postgres
+    }
+
+    /// The same for each of `messages`, in microseconds.
     pub(super) fn ledger_micros(&self, messages: usize) -> f64 {
-        (self.platform + self.postgres).as_secs_f64() * 1e6 / messages.max(1) as f64
+        self.ledger().as_secs_f64() * 1e6 / messages.max(1) as f64
     }
 
     pub(super) fn rows(&self, messages: usize) -> [Row; 3] {
