@@ -49,8 +49,9 @@ fn ended<S: Service>(done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Has the kernel back this process with small pages only. The allocator asks for huge ones, and a
-/// process of a few megabytes in half a dozen threads stands on more of those than it uses.
+/// Has the kernel back this process, and those that it starts, with small pages only. The allocator
+/// asks for huge ones, and threads that use a little memory each stand on more of those than they
+/// use: without them an idle platform takes a third.
 pub fn use_small_pages() {
     // A kernel that cannot is a kernel that has no huge pages.
     nix::sys::prctl::set_thp_disable(true).ok();
@@ -58,6 +59,7 @@ pub fn use_small_pages() {
 
 /// Runs service `S` with the settings of this process until a signal stops it.
 pub fn serve<S: Service>() -> anyhow::Result<()> {
+    use_small_pages();
     let source = Source::from_process();
     let mut read = source.reader();
     let logs = LogSettings::read(&mut read);

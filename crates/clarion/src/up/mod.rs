@@ -99,6 +99,7 @@ impl Settings {
 
 /// Runs until SIGTERM or SIGINT; then everything that was started is stopped.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    chassis::process::use_small_pages();
     let source = args.over(Source::from_process());
     let settings = Settings::read(source.reader())?;
     settings.logs.start();
