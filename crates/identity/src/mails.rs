@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::client::{Peer, PeerError};
+use chassis::http::Language;
 use chassis::jobs::{Done, Job, Runner};
 use chrono::{DateTime, Duration as Span, Utc};
 use common::dto::dispatch::HouseMail;
@@ -39,13 +40,19 @@ pub(crate) struct Post {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Verify {
     pub(crate) user_id: UserId,
+    #[serde(default)]
+    language: Language,
     key: Uuid,
 }
 
 impl Verify {
-    pub(crate) fn of(user_id: UserId) -> Self {
+    pub(crate) fn of(user_id: UserId, language: Language) -> Self {
         let key = Uuid::now_v7();
-        Self { user_id, key }
+        Self {
+            user_id,
+            language,
+            key,
+        }
     }
 }
 
@@ -57,13 +64,19 @@ impl Job for Verify {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Reset {
     email_key: String,
+    #[serde(default)]
+    language: Language,
     key: Uuid,
 }
 
 impl Reset {
-    pub(crate) fn of(email_key: String) -> Self {
+    pub(crate) fn of(email_key: String, language: Language) -> Self {
         let key = Uuid::now_v7();
-        Self { email_key, key }
+        Self {
+            email_key,
+            language,
+            key,
+        }
     }
 }
 
@@ -75,20 +88,27 @@ impl Job for Reset {
     }
 }
 
-/// Sends an invitation.
+/// Sends an invitation, in the language of whoever invites: nobody knows another one yet.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Invite {
     workspace_id: WorkspaceId,
     invitation_id: InvitationId,
+    #[serde(default)]
+    language: Language,
     key: Uuid,
 }
 
 impl Invite {
-    pub(crate) fn of(workspace_id: WorkspaceId, invitation_id: InvitationId) -> Self {
+    pub(crate) fn of(
+        workspace_id: WorkspaceId,
+        invitation_id: InvitationId,
+        language: Language,
+    ) -> Self {
         let key = Uuid::now_v7();
         Self {
             workspace_id,
             invitation_id,
+            language,
             key,
         }
     }
@@ -104,6 +124,8 @@ pub(crate) struct Notice {
     to: String,
     what: News,
     at: DateTime<Utc>,
+    #[serde(default)]
+    language: Language,
     key: Uuid,
 }
 
@@ -119,24 +141,41 @@ pub(crate) enum News {
 }
 
 impl News {
-    fn sentence(self) -> &'static str {
-        match self {
-            Self::PasswordChanged => "your password was changed",
-            Self::EmailChanged => "the email address of your account was changed to another one",
-            Self::SecondFactorOn => "a second factor was added to your account",
-            Self::SecondFactorOff => "the second factor of your account was removed",
-            Self::Linked => "another way to sign in was linked to your account",
-            Self::Unlinked => "a way to sign in was removed from your account",
-        }
+    fn sentence(self, language: Language) -> &'static str {
+        let (english, german) = match self {
+            Self::PasswordChanged => ("your password was changed", "wurde dein Passwort geändert"),
+            Self::EmailChanged => (
+                "the email address of your account was changed to another one",
+                "wurde die E-Mail-Adresse deines Kontos durch eine andere ersetzt",
+            ),
+            Self::SecondFactorOn => (
+                "a second factor was added to your account",
+                "kam ein zweiter Faktor zu deinem Konto hinzu",
+            ),
+            Self::SecondFactorOff => (
+                "the second factor of your account was removed",
+                "wurde der zweite Faktor deines Kontos entfernt",
+            ),
+            Self::Linked => (
+                "another way to sign in was linked to your account",
+                "wurde eine weitere Art der Anmeldung mit deinem Konto verknüpft",
+            ),
+            Self::Unlinked => (
+                "a way to sign in was removed from your account",
+                "wurde eine Art der Anmeldung von deinem Konto entfernt",
+            ),
+        };
+        language.pick(english, german)
     }
 }
 
 impl Notice {
-    pub(crate) fn to(user: &User, what: News, at: DateTime<Utc>) -> Self {
+    pub(crate) fn to(user: &User, what: News, language: Language, at: DateTime<Utc>) -> Self {
         Self {
             to: user.email.clone(),
             what,
             at,
+            language,
             key: Uuid::now_v7(),
         }
     }
@@ -211,17 +250,22 @@ async fn verify(state: &State, job: Verify) -> Result<(), MailError> {
         })
         .await?;
     let Some(user) = found else { return Ok(()) };
-    send(
-        state,
-        job.key,
-        &user.email,
-        "Please confirm your email address",
-        "Hello {{ data.name }},\n\nplease confirm that this is your address:\n\n{{ data.url }}\n\n\
-         The link works for three days. If you did not register at Clarion, ignore this mail.\n",
-        json!({ "name": user.name }),
-        Some(&secret),
-    )
-    .await
+    let letter = Letter {
+        subject: job.language.pick(
+            "Please confirm your email address",
+            "Bitte bestätige deine E-Mail-Adresse",
+        ),
+        text: job.language.pick(
+            "Hello {{ data.name }},\n\nplease confirm that this is your address:\n\n\
+             {{ data.url }}\n\nThe link works for three days. If you did not register at \
+             Clarion, ignore this mail.\n",
+            "Hallo {{ data.name }},\n\nbitte bestätige, dass das deine Adresse ist:\n\n\
+             {{ data.url }}\n\nDer Link gilt drei Tage. Hast du dich nicht bei Clarion \
+             angemeldet, dann übergehe diese Mail.\n",
+        ),
+        data: json!({ "name": user.name }),
+    };
+    send(state, job.key, &user.email, letter, Some(&secret)).await
 }
 
 async fn reset(state: &State, job: Reset) -> Result<(), MailError> {
@@ -245,18 +289,22 @@ async fn reset(state: &State, job: Reset) -> Result<(), MailError> {
         })
         .await?;
     let Some(user) = found else { return Ok(()) };
-    let sent = send(
-        state,
-        job.key,
-        &user.email,
-        "A new password for Clarion",
-        "Hello {{ data.name }},\n\nsomebody, hopefully you, asked for a new password. Choose it \
-         here:\n\n{{ data.url }}\n\nThe link works for half an hour and once. If it was not you, \
-         ignore this mail: your password stays as it is.\n",
-        json!({ "name": user.name }),
-        Some(&secret),
-    )
-    .await;
+    let letter = Letter {
+        subject: job.language.pick(
+            "A new password for Clarion",
+            "Ein neues Passwort für Clarion",
+        ),
+        text: job.language.pick(
+            "Hello {{ data.name }},\n\nsomebody, hopefully you, asked for a new password. Choose \
+             it here:\n\n{{ data.url }}\n\nThe link works for half an hour and once. If it was \
+             not you, ignore this mail: your password stays as it is.\n",
+            "Hallo {{ data.name }},\n\njemand, hoffentlich du, hat um ein neues Passwort gebeten. \
+             Wähle es hier:\n\n{{ data.url }}\n\nDer Link gilt eine halbe Stunde und einmal. \
+             Warst du es nicht, dann übergehe diese Mail: Dein Passwort bleibt, wie es ist.\n",
+        ),
+        data: json!({ "name": user.name }),
+    };
+    let sent = send(state, job.key, &user.email, letter, Some(&secret)).await;
     if sent.is_err() {
         // Nobody got it: the next try is not too soon.
         let forget = state.host.db.run(move |conn| {
@@ -286,33 +334,40 @@ async fn invite(state: &State, job: Invite) -> Result<(), MailError> {
     let Some((invitation, workspace)) = found else {
         return Ok(());
     };
-    send(
-        state,
-        job.key,
-        &invitation.email,
-        "You are invited to {{ data.workspace }}",
-        "Hello,\n\nyou are invited to work in {{ data.workspace }} at Clarion. Accept it \
-         here:\n\n{{ data.url }}\n\nThe link works for a week. If you do not know what this is \
-         about, ignore this mail.\n",
-        json!({ "workspace": workspace.name }),
-        Some(&secret),
-    )
-    .await
+    let letter = Letter {
+        subject: job.language.pick(
+            "You are invited to {{ data.workspace }}",
+            "Einladung zu {{ data.workspace }}",
+        ),
+        text: job.language.pick(
+            "Hello,\n\nyou are invited to work in {{ data.workspace }} at Clarion. Accept it \
+             here:\n\n{{ data.url }}\n\nThe link works for a week. If you do not know what this \
+             is about, ignore this mail.\n",
+            "Hallo,\n\ndu bist eingeladen, bei Clarion in {{ data.workspace }} mitzuarbeiten. Nimm \
+             die Einladung hier an:\n\n{{ data.url }}\n\nDer Link gilt eine Woche. Weißt du nicht, \
+             worum es geht, dann übergehe diese Mail.\n",
+        ),
+        data: json!({ "workspace": workspace.name }),
+    };
+    send(state, job.key, &invitation.email, letter, Some(&secret)).await
 }
 
 async fn notice(state: &State, job: Notice) -> Result<(), MailError> {
     let at = job.at.format("%Y-%m-%d %H:%M UTC").to_string();
-    send(
-        state,
-        job.key,
-        &job.to,
-        "A change of your Clarion account",
-        "Hello,\n\nat {{ data.at }} {{ data.what }}.\n\nIf it was not you, ask for a new password at \
-         once and tell an owner of your workspace.\n",
-        json!({ "at": at, "what": job.what.sentence() }),
-        None,
-    )
-    .await
+    let letter = Letter {
+        subject: job.language.pick(
+            "A change of your Clarion account",
+            "Eine Änderung an deinem Clarion-Konto",
+        ),
+        text: job.language.pick(
+            "Hello,\n\nat {{ data.at }} {{ data.what }}.\n\nIf it was not you, ask for a new \
+             password at once and tell an owner of your workspace.\n",
+            "Hallo,\n\num {{ data.at }} {{ data.what }}.\n\nWarst du es nicht, dann fordere \
+             sofort ein neues Passwort an und sage es jemandem, dem dein Arbeitsbereich gehört.\n",
+        ),
+        data: json!({ "at": at, "what": job.what.sentence(job.language) }),
+    };
+    send(state, job.key, &job.to, letter, None).await
 }
 
 fn token_of(
@@ -332,18 +387,23 @@ fn token_of(
     }
 }
 
+/// What a mail says, and what its variables stand for.
+struct Letter {
+    subject: &'static str,
+    text: &'static str,
+    data: Value,
+}
+
 /// Hands a mail to notifications, once per key. A secret becomes a link to its page.
 async fn send(
     state: &State,
     key: Uuid,
     to: &str,
-    subject: &str,
-    text: &str,
-    data: Value,
+    letter: Letter,
     secret: Option<&str>,
 ) -> Result<(), MailError> {
     let post = state.post.as_ref().ok_or(MailError::NoPost)?;
-    let mut data = match data {
+    let mut data = match letter.data {
         Value::Object(data) => data,
         _ => Map::new(),
     };
@@ -354,8 +414,8 @@ async fn send(
     let mail = HouseMail {
         key,
         to: EmailAddress::parse(to).map_err(Error::internal)?,
-        subject: subject.to_owned(),
-        text: text.to_owned(),
+        subject: letter.subject.to_owned(),
+        text: letter.text.to_owned(),
         data,
     };
     let sent: Result<Value, _> = post.notifications.post("/internal/messages", &mail).await;

@@ -15,7 +15,7 @@ use common::token::MailToken;
 use common::values::EmailAddress;
 use diesel::{PgConnection, QueryResult};
 
-use crate::api::unsubscribe::unsubscribe;
+use crate::api::unsubscribe::{WORDING, unsubscribe};
 use crate::store::{leads, suppressions};
 
 /// Follows notifications: an address that does not exist, or whose owner called a mail spam, is not
@@ -64,7 +64,13 @@ fn leave(
         url: String::new(),
     };
     // Somebody who is gone gets no mail anyway.
-    unsubscribe(conn, &mail, declined.lead_id, "mail", declined.at)?;
+    unsubscribe(
+        conn,
+        &mail,
+        declined.lead_id,
+        ("mail", WORDING),
+        declined.at,
+    )?;
     Ok(())
 }
 

@@ -4,6 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use uuid::Uuid;
 
+use super::Language;
+
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;\
 padding:0 1rem;color:#1b1b1f;background:#fff}h1{font-size:1.4rem}label{display:block;padding:.4rem 0}\
 input[type=text],input[type=password]{display:block;width:100%;box-sizing:border-box;font:inherit;padding:.5rem;\
@@ -27,10 +29,11 @@ pub fn escape(text: &str) -> String {
 }
 
 /// A page; `body` is HTML whose every foreign part went through [`escape`].
-pub fn page(status: StatusCode, title: &str, body: &str) -> HttpResponse {
+pub fn page(language: Language, status: StatusCode, title: &str, body: &str) -> HttpResponse {
     let (title, nonce) = (escape(title), Uuid::new_v4().simple());
+    let tag = language.tag();
     let html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+        "<!doctype html><html lang=\"{tag}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"robots\" content=\"noindex\"><title>{title}</title>\
          <style nonce=\"{nonce}\">{STYLE}</style></head>\
@@ -43,6 +46,7 @@ pub fn page(status: StatusCode, title: &str, body: &str) -> HttpResponse {
         .content_type("text/html; charset=utf-8")
         .insert_header(("content-security-policy", policy))
         .insert_header(("cache-control", "no-store"))
+        .insert_header(("content-language", tag))
         .insert_header(("referrer-policy", "no-referrer"))
         .insert_header(("x-content-type-options", "nosniff"))
         .insert_header(("x-robots-tag", "noindex"))

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::Fault;
-use chassis::http::{Json, Origin};
+use chassis::http::{Json, Language, Origin};
 use chassis::jobs;
 use chassis::sealing::Vault;
 use chrono::{DateTime, Utc};
@@ -85,6 +85,7 @@ enum Place {
 pub(crate) async fn register(
     state: Data<State>,
     origin: Origin,
+    language: Language,
     body: Json<Register>,
 ) -> Result<HttpResponse, Error> {
     sessions::reachable(&state).await?;
@@ -101,7 +102,7 @@ pub(crate) async fn register(
         .transaction(move |conn| {
             let (workspace, standing) = settle(conn, place, now)?;
             bootstrap::add_member(conn, &workspace, &user, &standing, now)?;
-            jobs::enqueue(conn, &Verify::of(user.id), now)?;
+            jobs::enqueue(conn, &Verify::of(user.id, language), now)?;
             let sign_in = tokens::start_family(conn, workspace.id, user.id, &origin, now)?;
             Ok::<_, Error>((Member { user, standing }, workspace, sign_in))
         })

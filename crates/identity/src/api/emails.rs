@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::auth::{Caller, Denied};
-use chassis::http::Json;
+use chassis::http::{Json, Language};
 use chassis::jobs;
 use common::values::Secret;
 use serde::Deserialize;
@@ -67,6 +67,7 @@ pub(crate) async fn confirm(state: &State, token: &Secret) -> Result<(), Error> 
 pub(crate) async fn again(
     state: Data<State>,
     caller: Result<Caller, Denied>,
+    language: Language,
 ) -> Result<HttpResponse, Error> {
     let (user, now) = (person(&caller?)?, state.now());
     state
@@ -75,7 +76,7 @@ pub(crate) async fn again(
         .transaction(move |conn| {
             let last = mail_tokens::made_at(conn, user, Purpose::Verify)?;
             if last.is_none_or(|at| now - at >= chrono::Duration::seconds(60)) {
-                jobs::enqueue(conn, &Verify::of(user), now)?;
+                jobs::enqueue(conn, &Verify::of(user, language), now)?;
             }
             Ok::<_, Error>(())
         })

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::auth::{Caller, Denied};
-use chassis::http::{Json, Path, Query};
+use chassis::http::{Json, Language, Path, Query};
 use chassis::jobs;
 use chrono::{DateTime, Duration, Utc};
 use common::auth::{Role, Scope};
@@ -78,6 +78,7 @@ impl From<Invitation> for InvitationView {
 pub(crate) async fn create(
     state: Data<State>,
     caller: Result<Caller, Denied>,
+    language: Language,
     body: Json<NewInvitation>,
 ) -> Result<HttpResponse, Error> {
     let caller = caller?;
@@ -112,7 +113,8 @@ pub(crate) async fn create(
                 expires_at: now + Duration::days(DAYS),
             };
             invitations::put(conn, &invitation)?;
-            jobs::enqueue(conn, &Invite::of(caller.workspace, invitation.id), now)?;
+            let mail = Invite::of(caller.workspace, invitation.id, language);
+            jobs::enqueue(conn, &mail, now)?;
             Ok(invitation)
         })
         .await?;

@@ -7,7 +7,7 @@ use actix_web::web::{Data, Form};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use chassis::auth::Caller;
 use chassis::http::page::{escape, page};
-use chassis::http::{Json, Origin, Path, Query};
+use chassis::http::{Json, Language, Origin, Path, Query};
 use chassis::{Fault, audit, jobs};
 use chrono::{DateTime, Utc};
 use common::UserId;
@@ -18,6 +18,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::accounts::{home, second_factor as take_second_factor, told_in, told_refused};
+use super::pages::sentence;
 use super::sessions::{self as browsers, person};
 use crate::bootstrap;
 use crate::domain::{Member, Name, Standing, User, Workspace};
@@ -291,7 +292,11 @@ async fn sign_in(
                 began_at: state.now(),
             };
             pending.keep(state, &flow.browser).await?;
-            return Ok(code_page(StatusCode::OK, ""));
+            return Ok(code_page(
+                Language::of(request.headers()),
+                StatusCode::OK,
+                "",
+            ));
         }
         Some((user, false)) => at_home(state, user).await?,
         None => sign_up(state, claims).await?,
@@ -399,6 +404,7 @@ async fn finish_link(
     let (_, member, workspace) = same.ok_or(Error::NoSession)?;
     audit::acts(user, workspace.id);
     let (link, now) = (link_of(state, claims, user)?, state.now());
+    let language = Language::of(request.headers());
     state
         .host
         .db
@@ -408,7 +414,8 @@ async fn finish_link(
                 return Err(Error::LinkedElsewhere);
             }
             if before.is_none() {
-                jobs::enqueue(conn, &Notice::to(&member.user, News::Linked, now), now)?;
+                let notice = Notice::to(&member.user, News::Linked, language, now);
+                jobs::enqueue(conn, &notice, now)?;
             }
             Ok(())
         })
@@ -440,7 +447,9 @@ pub(crate) async fn second_factor(
         told_refused("provider", &error, &origin);
         match error {
             Error::CodeWrong if wants_page(&request) => {
-                code_page(StatusCode::UNAUTHORIZED, &error.to_string())
+                let language = Language::of(request.headers());
+                let problem = sentence(&error, language);
+                code_page(language, StatusCode::UNAUTHORIZED, &problem)
             }
             error => refusal(&request, &error),
         }
@@ -557,6 +566,7 @@ pub(crate) async fn link(
 pub(crate) async fn unlink(
     state: Data<State>,
     caller: Caller,
+    language: Language,
     id: Path<Uuid>,
 ) -> Result<HttpResponse, Error> {
     let (user, id, now) = (person(&caller)?, id.into_inner(), state.now());
@@ -572,11 +582,8 @@ pub(crate) async fn unlink(
             if left.is_empty() && user.password_hash == NO_PASSWORD {
                 return Err(Error::LastWayIn);
             }
-            Ok(jobs::enqueue(
-                conn,
-                &Notice::to(&user, News::Unlinked, now),
-                now,
-            )?)
+            let notice = Notice::to(&user, News::Unlinked, language, now);
+            Ok(jobs::enqueue(conn, &notice, now)?)
         })
         .await?;
     Ok(HttpResponse::NoContent().finish())
@@ -594,11 +601,14 @@ fn refusal(request: &HttpRequest, error: &Error) -> HttpResponse {
     if !wants_page(request) {
         return problem;
     }
+    let language = Language::of(request.headers());
     let body = format!(
-        "<p role=\"alert\">{}.</p><p><a href=\"/sign-in\">Back to the sign-in</a></p>",
-        escape(&capital(&error.to_string()))
+        "<p role=\"alert\">{}.</p><p><a href=\"/sign-in\">{}</a></p>",
+        escape(&sentence(error, language)),
+        language.pick("Back to the sign-in", "Zurück zur Anmeldung"),
     );
-    let mut answer = page(error.kind().0, "You are not signed in", &body);
+    let title = language.pick("You are not signed in", "Du bist nicht angemeldet");
+    let mut answer = page(language, error.kind().0, title, &body);
     if let Some(after) = problem.headers().get("retry-after") {
         let name = actix_web::http::header::RETRY_AFTER;
         answer.headers_mut().insert(name, after.clone());
@@ -606,24 +616,24 @@ fn refusal(request: &HttpRequest, error: &Error) -> HttpResponse {
     answer
 }
 
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(char::to_uppercase);
-    first.into_iter().flatten().chain(letters).collect()
-}
-
-fn code_page(status: StatusCode, problem: &str) -> HttpResponse {
+fn code_page(language: Language, status: StatusCode, problem: &str) -> HttpResponse {
     let problem = match problem {
         "" => String::new(),
         text => format!("<p role=\"alert\"><strong>{}</strong></p>", escape(text)),
     };
     let body = format!(
         "{problem}<form method=\"post\" action=\"/api/v1/oidc/second-factor\">\
-         <label>Code of your authenticator app, or a recovery code <input type=\"text\" name=\"code\" \
+         <label>{} <input type=\"text\" name=\"code\" \
          required maxlength=\"40\" autocomplete=\"one-time-code\"></label>\
-         <p><button>Sign in</button></p></form>"
+         <p><button>{}</button></p></form>",
+        language.pick(
+            "Code of your authenticator app, or a recovery code",
+            "Code deiner Authentifizierungs-App oder ein Notfallcode",
+        ),
+        language.pick("Sign in", "Anmelden"),
     );
-    page(status, "One more step", &body)
+    let title = language.pick("One more step", "Noch ein Schritt");
+    page(language, status, title, &body)
 }
 
 /// `Lax`: a browser shows it when it comes back from the provider.

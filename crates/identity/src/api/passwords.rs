@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use chassis::http::Json;
+use chassis::http::{Json, Language};
 use chassis::jobs;
 use chassis::revocation::Revoked;
 use common::auth::Subject;
@@ -49,6 +49,7 @@ pub(crate) struct ResetPassword {
 )]
 pub(crate) async fn forgot(
     state: Data<State>,
+    language: Language,
     body: Json<ForgotPassword>,
 ) -> Result<HttpResponse, Error> {
     let mut check = Check::default();
@@ -58,7 +59,10 @@ pub(crate) async fn forgot(
     state
         .host
         .db
-        .transaction(move |conn| Ok::<_, Error>(jobs::enqueue(conn, &Reset::of(email.key()), now)?))
+        .transaction(move |conn| {
+            let mail = Reset::of(email.key(), language);
+            Ok::<_, Error>(jobs::enqueue(conn, &mail, now)?)
+        })
         .await?;
     Ok(HttpResponse::Accepted().finish())
 }
@@ -75,15 +79,21 @@ pub(crate) async fn forgot(
 )]
 pub(crate) async fn reset(
     state: Data<State>,
+    language: Language,
     body: Json<ResetPassword>,
 ) -> Result<HttpResponse, Error> {
     let body = body.into_inner();
-    set(&state, body.token, &body.password).await?;
+    set(&state, body.token, &body.password, language).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Sets a new password with the secret of a mail.
-pub(crate) async fn set(state: &State, token: Secret, password: &Secret) -> Result<(), Error> {
+pub(crate) async fn set(
+    state: &State,
+    token: Secret,
+    password: &Secret,
+    language: Language,
+) -> Result<(), Error> {
     let mut check = Check::default();
     let password = check.take("/password", Password::parse(password.expose()));
     let password = password.ok_or_else(|| check.refusal())?.into_secret();
@@ -115,7 +125,7 @@ pub(crate) async fn set(state: &State, token: Secret, password: &Secret) -> Resu
             members::update_user(conn, &user, now)?;
             refresh_tokens::revoke_user(conn, user.id, now)?;
             revocations::add(conn, Revoked::Subject(Subject::User(user.id)))?;
-            let news = Notice::to(&user, News::PasswordChanged, now);
+            let news = Notice::to(&user, News::PasswordChanged, language, now);
             Ok::<_, Error>(jobs::enqueue(conn, &news, now)?)
         })
         .await?;

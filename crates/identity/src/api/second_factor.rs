@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::auth::Caller;
-use chassis::http::{Json, Origin};
+use chassis::http::{Json, Language, Origin};
 use chassis::jobs;
 use chrono::{DateTime, Utc};
 use common::UserId;
@@ -155,6 +155,7 @@ pub(crate) async fn confirm(
     state: Data<State>,
     caller: Caller,
     origin: Origin,
+    language: Language,
     body: Json<Code>,
 ) -> Result<Json<RecoveryCodes>, Error> {
     let (user, code, now) = (person(&caller)?, body.into_inner().code, state.now());
@@ -177,7 +178,7 @@ pub(crate) async fn confirm(
             }
             authenticators::confirm(conn, user, now)?;
             authenticators::put_recovery(conn, user, &kept)?;
-            tell(conn, user, News::SecondFactorOn, now)
+            tell(conn, user, News::SecondFactorOn, language, now)
         })
         .await;
     if matches!(confirmed, Err(Error::CodeWrong)) {
@@ -202,6 +203,7 @@ pub(crate) async fn remove(
     state: Data<State>,
     caller: Caller,
     origin: Origin,
+    language: Language,
     body: Json<CurrentPassword>,
 ) -> Result<HttpResponse, Error> {
     let (user, now) = (person(&caller)?, state.now());
@@ -210,7 +212,7 @@ pub(crate) async fn remove(
         .host
         .db
         .transaction(move |conn| match authenticators::delete(conn, user)? {
-            true => tell(conn, user, News::SecondFactorOff, now),
+            true => tell(conn, user, News::SecondFactorOff, language, now),
             false => Err(Error::NoSecondFactor),
         })
         .await?;
@@ -221,10 +223,12 @@ fn tell(
     conn: &mut diesel::PgConnection,
     user: UserId,
     news: News,
+    language: Language,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     let user = members::by_id(conn, user)?.ok_or(Error::UserNotFound(user))?;
-    Ok(jobs::enqueue(conn, &Notice::to(&user, news, now), now)?)
+    let notice = Notice::to(&user, news, language, now);
+    Ok(jobs::enqueue(conn, &notice, now)?)
 }
 
 async fn known(state: &State, user: UserId) -> Result<User, Error> {

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chassis::auth::Caller;
-use chassis::http::{IfMatch, Json, Path, Query, etag};
+use chassis::http::{IfMatch, Json, Language, Path, Query, etag};
 use chassis::revocation::Revoked;
 use chassis::{InvalidInput, jobs};
 use common::auth::{Role, Scope, Subject};
@@ -102,6 +102,7 @@ pub(crate) async fn list(
 pub(crate) async fn add(
     state: Data<State>,
     caller: Caller,
+    language: Language,
     body: Json<AddUser>,
 ) -> Result<HttpResponse, Error> {
     caller.require(Scope::UsersWrite)?;
@@ -121,7 +122,7 @@ pub(crate) async fn add(
             let workspace =
                 workspaces::find(conn, caller.workspace)?.ok_or(Error::WorkspaceGone)?;
             bootstrap::add_member(conn, &workspace, &user, &standing, now)?;
-            jobs::enqueue(conn, &Verify::of(user.id), now)?;
+            jobs::enqueue(conn, &Verify::of(user.id, language), now)?;
             Ok::<_, Error>(Member { user, standing })
         })
         .await?;
@@ -191,6 +192,7 @@ pub(crate) async fn update(
     caller: Caller,
     id: Path<UserId>,
     version: IfMatch,
+    language: Language,
     body: Json<UpdateUser>,
 ) -> Result<HttpResponse, Error> {
     let (id, now) = (id.into_inner(), state.now());
@@ -202,7 +204,7 @@ pub(crate) async fn update(
         .db
         .run(move |conn| find(conn, caller.workspace, id))
         .await?;
-    let change = Change::read(&state, &caller, &known, body.into_inner()).await?;
+    let change = Change::read(&state, &caller, &known, language, body.into_inner()).await?;
     let member = state
         .host
         .db
@@ -231,6 +233,8 @@ struct Change {
     email: Option<EmailAddress>,
     role: Option<(Role, Option<RoleId>)>,
     password_hash: Option<String>,
+    /// What whoever makes it reads.
+    language: Language,
 }
 
 impl Change {
@@ -238,6 +242,7 @@ impl Change {
         state: &State,
         caller: &Caller,
         known: &Member,
+        language: Language,
         body: UpdateUser,
     ) -> Result<Self, Error> {
         let mut check = Check::default();
@@ -280,6 +285,7 @@ impl Change {
                 .or(body.role_id.map(|_| Role::Custom))
                 .map(|role| (role, body.role_id)),
             password_hash,
+            language,
         })
     }
 
@@ -321,7 +327,7 @@ impl Change {
         if let Some(email) = self.email {
             if email.key() != member.user.email_key {
                 // Whoever reads the old address should know.
-                let news = Notice::to(&member.user, News::EmailChanged, now);
+                let news = Notice::to(&member.user, News::EmailChanged, self.language, now);
                 jobs::enqueue(conn, &news, now)?;
                 for purpose in [Purpose::Reset, Purpose::Verify] {
                     mail_tokens::forget(conn, member.user.id, purpose.as_str())?;
@@ -334,7 +340,7 @@ impl Change {
         }
         if let Some(hash) = self.password_hash {
             member.user.password_hash = hash;
-            let news = Notice::to(&member.user, News::PasswordChanged, now);
+            let news = Notice::to(&member.user, News::PasswordChanged, self.language, now);
             jobs::enqueue(conn, &news, now)?;
             refresh_tokens::revoke_user(conn, member.user.id, now)?;
             revocations::add(conn, Revoked::Subject(Subject::User(member.user.id)))?;
@@ -347,7 +353,7 @@ impl Change {
         }
         member.user = members::update_user(conn, &member.user, now).map_err(taken)?;
         if ask {
-            jobs::enqueue(conn, &Verify::of(member.user.id), now)?;
+            jobs::enqueue(conn, &Verify::of(member.user.id, self.language), now)?;
         }
         Ok(member)
     }

@@ -159,3 +159,86 @@ async fn the_pages_behind_the_links_act_by_their_button_only() {
         );
     }
 }
+
+#[actix_web::test]
+async fn mails_and_their_pages_speak_the_language_of_the_browser() {
+    const GERMAN: (&str, &str) = ("accept-language", "de-AT,de;q=0.9,en;q=0.5");
+    let app = App::start().await;
+    take(&app).await;
+    let body =
+        json!({ "name": "Ada", "email": "ada@example.com", "password": crate::support::PASSWORD });
+    let register = app.anonymous().post("/api/v1/register").json(&body);
+    let answer = register.header(GERMAN.0, GERMAN.1).send().await;
+    let ada = crate::support::Person::of(&app, &answer.assert_status(201));
+    let asked = nth(&app, "ada@example.com", 1).await;
+    assert!(asked.subject.contains("bestätige"), "{}", asked.subject);
+    assert!(asked.text.starts_with("Hallo"), "{}", asked.text);
+
+    let shown = |link: String, accept: &'static str| {
+        let app = &app;
+        async move {
+            let asking = app.anonymous().get(&link).header("accept-language", accept);
+            asking.send().await
+        }
+    };
+    let link = format!("/a/{}", secret(&asked));
+    for (accept, tag, title) in [
+        (GERMAN.1, "de", "Bestätige deine E-Mail-Adresse"),
+        ("en-GB", "en", "Confirm your email address"),
+        ("fr", "en", "Confirm your email address"),
+    ] {
+        let page = shown(link.clone(), accept).await.assert_status(200);
+        assert_eq!(page.header("content-language"), Some(tag));
+        assert!(page.text().contains(&format!("<html lang=\"{tag}\">")));
+        assert!(page.text().contains(title), "{}", page.text());
+    }
+    let gone = shown("/a/x".into(), "de").await.assert_status(404);
+    assert!(gone.text().contains("gilt nicht mehr"), "{}", gone.text());
+
+    // A new password, whose page says in German why it refuses one.
+    let forgot = app.anonymous().post("/api/v1/password/forgot");
+    let forgot = forgot.json(&json!({ "email": "ada@example.com" }));
+    let forgot = forgot.header(GERMAN.0, GERMAN.1).send().await;
+    forgot.assert_status(202);
+    let reset = nth(&app, "ada@example.com", 2).await;
+    assert_eq!(reset.subject, "Ein neues Passwort für Clarion");
+    let post = |password: &'static str| {
+        let request = app.anonymous().post(format!("/a/{}", secret(&reset)));
+        let request = request.form(&[("password", password)]);
+        request.header(GERMAN.0, GERMAN.1).send()
+    };
+    let refused = post("short").await.assert_status(422);
+    assert!(
+        refused
+            .text()
+            .contains("Das Passwort muss 8 bis 128 Zeichen lang sein."),
+        "{}",
+        refused.text()
+    );
+    let set = post("a wholly new password").await.assert_status(200);
+    assert!(set.text().contains("Erledigt"), "{}", set.text());
+    let notice = nth(&app, "ada@example.com", 3).await;
+    assert_eq!(notice.data["what"], "wurde dein Passwort geändert");
+
+    // An invitation is in the language of whoever invites, its page in the reader's.
+    let again = crate::support::login(&app, "ada@example.com", "a wholly new password").await;
+    let ada = crate::support::Person {
+        client: crate::support::Person::of(&app, &again.assert_status(200)).client,
+        ..ada
+    };
+    let invite = ada.client.post("/api/v1/invitations");
+    let invite = invite.json(&json!({ "email": "bob@example.com", "role": "analyst" }));
+    let invite = invite.header(GERMAN.0, GERMAN.1).send().await;
+    invite.assert_status(201);
+    let invited = nth(&app, "bob@example.com", 1).await;
+    assert!(
+        invited.subject.starts_with("Einladung"),
+        "{}",
+        invited.subject
+    );
+    let link = format!("/a/{}", secret(&invited));
+    let page = shown(link.clone(), "de").await.assert_status(200);
+    assert!(page.text().contains("Dein Name"), "{}", page.text());
+    let page = shown(link, "en").await.assert_status(200);
+    assert!(page.text().contains("Your name"), "{}", page.text());
+}

@@ -2,19 +2,28 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use chassis::http::Language;
 pub(crate) use chassis::http::page::{escape, page};
 
 /// What a link that we did not make leads to.
-pub(crate) fn bad_link() -> HttpResponse {
-    let body =
-        "<p>Please follow the link in the mail again. Some mail programs break long links.</p>";
-    page(StatusCode::NOT_FOUND, "This link is not valid", body)
+pub(crate) fn bad_link(language: Language) -> HttpResponse {
+    let title = language.pick("This link is not valid", "Dieser Link ist nicht gültig");
+    let body = language.pick(
+        "<p>Please follow the link in the mail again. Some mail programs break long links.</p>",
+        "<p>Bitte dem Link in der Mail noch einmal folgen. Manche Mailprogramme zerbrechen lange \
+         Links.</p>",
+    );
+    page(language, StatusCode::NOT_FOUND, title, body)
 }
 
 /// The link of a test mail, or of somebody whose data is gone.
-pub(crate) fn nobody() -> HttpResponse {
-    let body = "<p>There is nobody behind this link, so there is nothing to change.</p>";
-    page(StatusCode::OK, "Nothing to do", body)
+pub(crate) fn nobody(language: Language) -> HttpResponse {
+    let title = language.pick("Nothing to do", "Nichts zu tun");
+    let body = language.pick(
+        "<p>There is nobody behind this link, so there is nothing to change.</p>",
+        "<p>Hinter diesem Link steht niemand, also gibt es nichts zu ändern.</p>",
+    );
+    page(language, StatusCode::OK, title, body)
 }
 
 /// An address as its owner knows it and a stranger does not.

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use bytes::Bytes;
+use chassis::http::Language;
 use chassis::outbox;
 use chrono::{DateTime, Utc};
 use common::token::MailToken;
@@ -18,18 +19,24 @@ use crate::store::consents::{self, Consent};
 use crate::store::{leads, members, suppressions};
 
 /// The sentence people agree to when they choose; it goes into the consent ledger.
-const WORDING: &str = "Send me mails about what I have ticked.";
+fn wording(language: Language) -> &'static str {
+    language.pick(
+        "Send me mails about what I have ticked.",
+        "Schickt mir Mails zu dem, was ich angekreuzt habe.",
+    )
+}
 
 /// `GET /p/{token}`: shows the lists a person is on. Looking changes nothing.
 pub(crate) async fn show(
     state: Data<State>,
     token: web::Path<String>,
+    language: Language,
 ) -> Result<HttpResponse, Error> {
     let Some(opened) = open(&state, &token) else {
-        return Ok(bad_link());
+        return Ok(bad_link(language));
     };
     let Some(lead) = person(&state, &opened).await? else {
-        return Ok(nobody());
+        return Ok(nobody(language));
     };
     let (workspace, id) = (lead.workspace_id, lead.id);
     let lists = state
@@ -53,41 +60,51 @@ pub(crate) async fn show(
         })
         .collect();
     let body = format!(
-        "<p>For <strong>{}</strong>.</p><form method=\"post\">\
-         <fieldset><legend>{WORDING}</legend>{boxes}</fieldset>\
-         <p>Without a tick, no mails will be sent to you at all.</p>\
-         <button type=\"submit\">Save</button></form>",
+        "<p>{} <strong>{}</strong>.</p><form method=\"post\">\
+         <fieldset><legend>{}</legend>{boxes}</fieldset><p>{}</p>\
+         <button type=\"submit\">{}</button></form>",
+        language.pick("For", "Für"),
         escape(&masked(&lead.email)),
+        wording(language),
+        language.pick(
+            "Without a tick, no mails will be sent to you at all.",
+            "Ohne ein Kreuz kommen gar keine Mails mehr.",
+        ),
+        language.pick("Save", "Speichern"),
     );
-    Ok(page(StatusCode::OK, "What you receive", &body))
+    let title = language.pick("What you receive", "Was ankommen soll");
+    Ok(page(language, StatusCode::OK, title, &body))
 }
 
 /// `POST /p/{token}`: saves what is ticked. Nothing ticked is an unsubscription.
 pub(crate) async fn save(
     state: Data<State>,
     token: web::Path<String>,
+    language: Language,
     body: Bytes,
 ) -> Result<HttpResponse, Error> {
     let Some(opened) = open(&state, &token) else {
-        return Ok(bad_link());
+        return Ok(bad_link(language));
     };
     let Some(lead) = opened.lead_id else {
-        return Ok(nobody());
+        return Ok(nobody(language));
     };
     let (ticked, now) = (ticked(&body), state.host.clock.now());
     let known = state
         .host
         .db
-        .transaction(move |conn| choose(conn, &opened, lead, &ticked, now))
+        .transaction(move |conn| choose(conn, &opened, lead, &ticked, (wording(language), now)))
         .await?;
     if !known {
-        return Ok(nobody());
+        return Ok(nobody(language));
     }
     let body = format!(
-        "<p><a href=\"/p/{}\">Look at it again</a></p>",
-        escape(&token)
+        "<p><a href=\"/p/{}\">{}</a></p>",
+        escape(&token),
+        language.pick("Look at it again", "Noch einmal ansehen"),
     );
-    Ok(page(StatusCode::OK, "Your choice is saved", &body))
+    let title = language.pick("Your choice is saved", "Die Auswahl ist gespeichert");
+    Ok(page(language, StatusCode::OK, title, &body))
 }
 
 /// The lists in a form's body; anything else in it is passed over.
@@ -102,7 +119,7 @@ fn choose(
     token: &MailToken,
     id: LeadId,
     ticked: &[ListId],
-    now: DateTime<Utc>,
+    (wording, now): (&str, DateTime<Utc>),
 ) -> Result<bool, Error> {
     let workspace = token.workspace_id;
     let Some(lead) = leads::lock(conn, workspace, id)? else {
@@ -114,7 +131,7 @@ fn choose(
         .iter()
         .any(|(member, _)| ticked.contains(&member.list_id))
     {
-        return Ok(unsubscribe(conn, token, id, "preferences", now)?);
+        return Ok(unsubscribe(conn, token, id, ("preferences", wording), now)?);
     }
     let actor = format!("lead, by the mail {}", token.message_id);
     let consent = Consent {
@@ -122,7 +139,7 @@ fn choose(
         at: now,
         actor: &actor,
         method: "preferences",
-        wording: Some(WORDING),
+        wording: Some(wording),
     };
     let mut left = Vec::new();
     for (member, _) in lists {

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use bytes::Bytes;
+use chassis::http::Language;
 use chassis::outbox;
 use chrono::{DateTime, Utc};
 use common::events::LeadUnsubscribed;
@@ -20,7 +21,11 @@ use crate::store::leads::Lead;
 use crate::store::{leads, members, suppressions};
 
 /// The sentence people agree to when they unsubscribe; it goes into the consent ledger.
-const WORDING: &str = "Stop sending me mails.";
+pub(crate) const WORDING: &str = "Stop sending me mails.";
+
+fn wording(language: Language) -> &'static str {
+    language.pick(WORDING, "Schickt mir keine Mails mehr.")
+}
 
 /// Who a link belongs to, if the link is ours.
 pub(crate) fn open(state: &State, token: &str) -> Option<MailToken> {
@@ -42,22 +47,31 @@ pub(crate) async fn person(state: &State, token: &MailToken) -> Result<Option<Le
 pub(crate) async fn show(
     state: Data<State>,
     token: web::Path<String>,
+    language: Language,
 ) -> Result<HttpResponse, Error> {
     let Some(opened) = open(&state, &token) else {
-        return Ok(bad_link());
+        return Ok(bad_link(language));
     };
     let Some(lead) = person(&state, &opened).await? else {
-        return Ok(nobody());
+        return Ok(nobody(language));
     };
+    let address = escape(&masked(&lead.email));
     let body = format!(
-        "<p>No more mails will be sent to <strong>{}</strong>.</p>\
-         <form method=\"post\"><input type=\"hidden\" name=\"confirm\" value=\"yes\">\
-         <button type=\"submit\">{WORDING}</button></form>\
-         <p><a href=\"/p/{}\">Choose what to receive instead</a></p>",
-        escape(&masked(&lead.email)),
+        "<p>{}</p><form method=\"post\"><input type=\"hidden\" name=\"confirm\" value=\"yes\">\
+         <button type=\"submit\">{}</button></form><p><a href=\"/p/{}\">{}</a></p>",
+        language.pick(
+            format!("No more mails will be sent to <strong>{address}</strong>."),
+            format!("An <strong>{address}</strong> werden keine Mails mehr gesendet."),
+        ),
+        wording(language),
         escape(&token),
+        language.pick(
+            "Choose what to receive instead",
+            "Lieber auswählen, was kommen soll"
+        ),
     );
-    Ok(page(StatusCode::OK, "Unsubscribe", &body))
+    let title = language.pick("Unsubscribe", "Abmelden");
+    Ok(page(language, StatusCode::OK, title, &body))
 }
 
 /// `POST /u/{token}`: unsubscribes, from the page's button or by a mail program's one click.
@@ -65,41 +79,51 @@ pub(crate) async fn show(
 pub(crate) async fn act(
     state: Data<State>,
     token: web::Path<String>,
+    language: Language,
     body: Bytes,
 ) -> Result<HttpResponse, Error> {
     let Some(opened) = open(&state, &token) else {
-        return Ok(bad_link());
+        return Ok(bad_link(language));
     };
     let Some(lead) = opened.lead_id else {
-        return Ok(nobody());
+        return Ok(nobody(language));
     };
-    let one_click = memchr::memmem::find(&body, b"One-Click").is_some();
+    // Of a mail program's click nobody saw any sentence.
+    let (method, wording) = match memchr::memmem::find(&body, b"One-Click") {
+        Some(_) => ("one_click", WORDING),
+        None => ("link", wording(language)),
+    };
     let now = state.host.clock.now();
     let known = state
         .host
         .db
         .transaction(move |conn| {
-            let method = if one_click { "one_click" } else { "link" };
-            Ok::<_, Error>(unsubscribe(conn, &opened, lead, method, now)?)
+            Ok::<_, Error>(unsubscribe(conn, &opened, lead, (method, wording), now)?)
         })
         .await?;
     if !known {
-        return Ok(nobody());
+        return Ok(nobody(language));
     }
     let body = format!(
-        "<p>No more mails will be sent to you.</p>\
-         <p><a href=\"/p/{}\">Changed your mind?</a></p>",
-        escape(&token)
+        "<p>{}</p><p><a href=\"/p/{}\">{}</a></p>",
+        language.pick(
+            "No more mails will be sent to you.",
+            "Es kommen keine Mails mehr."
+        ),
+        escape(&token),
+        language.pick("Changed your mind?", "Doch anders entschieden?"),
     );
-    Ok(page(StatusCode::OK, "You are unsubscribed", &body))
+    let title = language.pick("You are unsubscribed", "Die Abmeldung ist erledigt");
+    Ok(page(language, StatusCode::OK, title, &body))
 }
 
-/// Takes a person off every list and suppresses the address; false when the person is gone.
+/// Takes a person off every list and suppresses the address; false when the person is gone. How
+/// they said so, and by which sentence, goes into the ledger.
 pub(crate) fn unsubscribe(
     conn: &mut PgConnection,
     token: &MailToken,
     lead: LeadId,
-    method: &str,
+    (method, wording): (&str, &str),
     now: DateTime<Utc>,
 ) -> QueryResult<bool> {
     let workspace = token.workspace_id;
@@ -112,7 +136,7 @@ pub(crate) fn unsubscribe(
         at: now,
         actor: &actor,
         method,
-        wording: Some(WORDING),
+        wording: Some(wording),
     };
     let mut left = Vec::new();
     for (member, _) in members::of_lead(conn, workspace, lead.id)? {

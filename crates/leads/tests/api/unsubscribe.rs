@@ -258,3 +258,40 @@ async fn an_unsubscription_does_not_lift_a_complaint() {
         .await;
     assert_eq!(fields(&held.json(), "reason"), ["complaint"]);
 }
+
+#[actix_web::test]
+async fn the_pages_speak_the_language_of_the_browser_and_the_ledger_keeps_what_was_read() {
+    let app = start().await;
+    let lead = given_lead(&app, json!({ "email": "ada@example.com" })).await;
+    let news = given_list(&app, "News").await;
+    join(&app, &news, &lead, "confirmed").await;
+    let sealed = of(&app, &lead);
+    let german = |path: String| app.anonymous().get(path).header("accept-language", "de");
+    for (path, status, said) in [
+        (format!("/u/{sealed}"), 200, "Schickt mir keine Mails mehr."),
+        (format!("/p/{sealed}"), 200, "was ich angekreuzt habe"),
+        ("/u/x".into(), 404, "nicht gültig"),
+    ] {
+        let page = german(path).send().await.assert_status(status);
+        assert_safe_page(&page);
+        assert!(page.text().contains("<html lang=\"de\">"));
+        assert!(page.text().contains(said), "{}", page.text());
+    }
+    let post = |path: String, field: (&'static str, String)| {
+        let request = app.anonymous().post(path).form(&[field]);
+        request.header("accept-language", "de").send()
+    };
+    let chosen = post(format!("/p/{sealed}"), ("list", news.clone())).await;
+    let chosen = chosen.assert_status(200);
+    assert!(chosen.text().contains("gespeichert"), "{}", chosen.text());
+    let left = post(format!("/u/{sealed}"), ("confirm", "yes".into())).await;
+    let left = left.assert_status(200);
+    assert!(left.text().contains("Abmeldung"), "{}", left.text());
+    let timeline = get(&app, &format!("/api/v1/leads/{}/timeline", id(&lead))).await;
+    assert!(
+        timeline
+            .to_string()
+            .contains("Schickt mir keine Mails mehr."),
+        "{timeline}"
+    );
+}

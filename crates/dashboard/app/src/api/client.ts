@@ -1,3 +1,4 @@
+import i18next from "i18next";
 import createClient, { type Middleware } from "openapi-fetch";
 import type { components, paths } from "./schema";
 import { ProblemError } from "./problem";
@@ -21,6 +22,8 @@ export function onExpired(listener: Listener): () => void {
 const middleware: Middleware = {
   onRequest({ request }) {
     if (csrf && request.method !== "GET") request.headers.set("x-csrf-token", csrf);
+    // Mails that a request leads to speak the language that was chosen here.
+    if (i18next.resolvedLanguage) request.headers.set("accept-language", i18next.resolvedLanguage);
     return request;
   },
   async onResponse({ request, response }) {
