@@ -41,10 +41,7 @@ pub fn insert(
     .bind::<Array<Int4>, _>(duplicates)
     .bind::<Timestamptz, _>(now)
     .execute(conn)?;
-    match rows.is_empty() {
-        true => Ok(()),
-        false => events::copy_alone(conn, rows),
-    }
+    events::copy_alone(conn, rows)
 }
 
 /// Forgets batches that no writer can be in doubt about any more.

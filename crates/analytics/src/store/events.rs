@@ -8,9 +8,6 @@ use crate::store::rollups;
 
 /// Writes rows by binary `COPY`; each goes to its day's partition, and its hour is to be counted.
 pub fn copy(conn: &mut PgConnection, rows: Vec<&Event>) -> QueryResult<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
     let received = rows.iter().map(|row| (row.workspace_id, row.received_at));
     rollups::touch(conn, received)?;
     copy_alone(conn, rows)
@@ -18,6 +15,9 @@ pub fn copy(conn: &mut PgConnection, rows: Vec<&Event>) -> QueryResult<()> {
 
 /// Writes events whose hours are noted by something else in the same transaction.
 pub(super) fn copy_alone(conn: &mut PgConnection, rows: Vec<&Event>) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     diesel::copy_from(events::table)
         .from_insertable(rows)
         .execute(conn)?;
