@@ -7,8 +7,8 @@
 //! the headers that we add are on in both of ours.
 //!
 //! The gateway runs alone: its own binary where it is beside this one, as `make bench-gateway` has
-//! it, or else this one as if it were. The upstream is a small server in this process
-//! that answers two words, and identity's keys.
+//! it, or else `clarion serve gateway`. The upstream is a small server in this process that answers
+//! two words, and identity's keys.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,8 @@ use anyhow::Context;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chassis::Service;
-use chassis::settings::Source;
-use chassis::telemetry::LogSettings;
 use common::auth::{Claims, Role, Subject, TOKEN_TYPE};
 use common::{UserId, WorkspaceId};
-use gateway::Gateway;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use tokio_util::sync::CancellationToken;
 
@@ -376,7 +372,7 @@ async fn start_gateway(
         false => {
             say("gateway: its own binary is not built; this one takes its place, with more memory");
             let mut command = guarded(&this);
-            command.args(["bench", "--gateway-alone"]);
+            command.args(["serve", "gateway"]);
             command
         }
     };
@@ -403,19 +399,6 @@ async fn start_gateway(
     let mut running = Running::start("the gateway", command)?;
     running.until_listening(address).await?;
     Ok((address, running))
-}
-
-/// What `main` of the gateway's own binary does.
-pub(super) async fn alone() -> anyhow::Result<()> {
-    chassis::process::use_small_pages();
-    let source = Source::from_process();
-    let mut read = source.reader();
-    let logs = LogSettings::read(&mut read);
-    let settings = Gateway::settings(&mut read);
-    let settings = read.finish(settings)?;
-    logs.start();
-    let stop = chassis::process::stop_on_signal()?;
-    Gateway::bind(settings).await?.run(stop).await
 }
 
 async fn start_nginx(

@@ -48,9 +48,6 @@ pub(crate) struct Args {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
-    /// Serve as a gateway and nothing else, as its own binary would
-    #[arg(long, hide = true)]
-    gateway_alone: bool,
 }
 
 /// What can be measured.
@@ -119,9 +116,6 @@ impl Args {
 /// Measures and prints. A missed aim is a result; only a measurement that could not be made, for
 /// another reason than a program that is not installed, is an error.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    if args.gateway_alone {
-        return gateway::alone().await;
-    }
     let stop = chassis::process::stop_on_signal()?;
     let rows = tokio::select! {
         rows = measure(&args) => rows,
@@ -239,7 +233,6 @@ mod tests {
             events: 10_000,
             soak_minutes: 0,
             json: false,
-            gateway_alone: false,
         };
         assert!(args(Vec::new()).wants(Part::Idle));
         assert!(!args(vec![Part::Send]).wants(Part::Idle));
