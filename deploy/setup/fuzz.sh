@@ -11,6 +11,7 @@ clarion=${1:?which program}
 seconds=${2:-300}
 tool=schemathesis==4.32.5
 tools=${CARGO_TARGET_DIR:-target}/fuzz
+. "$(dirname "$0")/platform.sh"
 left_out='(/logout|/api/v1/sessions/\{id\}|/live)$'
 
 say() { printf 'fuzz: %s\n' "$*" >&2; }
@@ -22,28 +23,8 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "$tool" ]; then
     echo "$tool" >"$tools/installed"
 fi
 
-folder=$(mktemp -d)
-# The private Postgres may be another user's, who must be able to enter.
-chmod 755 "$folder"
 password="a password for the fuzzer"
-env -u DATABASE_URL -u REDIS_URL -u SMTP_URL CLARION_DATA_DIR="$folder/data" \
-    CLARION_HTTP_ADDR=127.0.0.1:0 CLARION_LOG=warn \
-    CLARION_OWNER_EMAIL=owner@example.com CLARION_OWNER_PASSWORD="$password" \
-    "$clarion" up >"$folder/ready" 2>"$folder/log" &
-platform=$!
-finish() {
-    kill "$platform" 2>/dev/null || true
-    wait "$platform" 2>/dev/null || true
-    rm -rf "$folder"
-}
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-while ! grep -q '^ready ' "$folder/ready"; do
-    kill -0 "$platform" 2>/dev/null || { cat "$folder/log" >&2; exit 1; }
-    sleep 0.2
-done
-url=$(sed -n 's/^ready //p' "$folder/ready")
+start_platform "$clarion" CLARION_OWNER_EMAIL=owner@example.com CLARION_OWNER_PASSWORD="$password"
 
 token() {
     "$tools/bin/python" - "$url" "$password" <<'PYTHON'
