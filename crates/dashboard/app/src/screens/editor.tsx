@@ -1,12 +1,13 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link, useBlocker, useNavigate } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, askFull } from "../api/client";
 import type { ProblemError } from "../api/problem";
 import { campaignQuery, given, listsQuery, segmentsQuery, sendersQuery, type Campaign } from "../api/queries";
 import { may, sessionQuery } from "../api/session";
-import { Autosave, browserShelf, type SaveState } from "../lib/autosave";
+import type { SaveState } from "../lib/autosave";
+import { useDraft } from "../lib/draft";
 import { minorDigits, parseMoney, writeMoney } from "../lib/format";
 import { insertAt, variablesOf } from "../lib/variables";
 import { Badge, Button, Check, Confirm, Field, PageHead, SelectField, TextField, useSay, useToast } from "../ui/kit";
@@ -30,53 +31,26 @@ export function Editor({ id, campaign, etag }: { id: string; campaign: Campaign;
   const { t } = useTranslation();
   const client = useQueryClient();
   const { data: session } = useQuery(sessionQuery);
-  const [state, setState] = useState<SaveState>({ kind: "saved" });
-  const [draft, setDraft] = useState<Draft>(() => draftOf(campaign));
   const [starting, setStarting] = useState(false);
   const [testing, setTesting] = useState(false);
   const [deleting, setDeleting] = useState(false);
-  const autosave = useRef<Autosave<Draft> | null>(null);
-
-  useEffect(() => {
-    const saver = new Autosave<Draft>({
-      shelf: browserShelf(`campaign.${id}`),
-      changed: setState,
-      async save(changes, version) {
-        const header = given({ "If-Match": version });
-        const saved = await askFull(api.PATCH("/api/v1/campaigns/{id}", {
-          params: { path: { id }, header: header as never }, body: changes as never, headers: header as Record<string, string>,
-        }));
-        client.setQueryData(campaignQuery(id).queryKey, saved);
-        return { value: draftOf(saved.data), etag: saved.etag };
-      },
-    }, etag);
-    autosave.current = saver;
-    setState(saver.state);
-    // What an earlier page could not save is shown again.
-    setDraft((before) => ({ ...before, ...saver.unsaved }));
-    return () => saver.stop();
-    // The version it begins from is the one it was opened with.
-    // oxlint-disable-next-line react/exhaustive-deps
-  }, [id, client]);
-
-  useBlocker({
-    shouldBlockFn: async () => {
-      // Leaving saves first; what cannot be saved now waits in this browser.
-      await autosave.current?.flush();
-      return false;
+  const editing = useDraft<Draft>({
+    shelf: `campaign.${id}`,
+    value: draftOf(campaign),
+    etag,
+    async save(changes, version) {
+      const header = given({ "If-Match": version });
+      const saved = await askFull(api.PATCH("/api/v1/campaigns/{id}", {
+        params: { path: { id }, header: header as never }, body: changes as never, headers: header as Record<string, string>,
+      }));
+      client.setQueryData(campaignQuery(id).queryKey, saved);
+      return { value: draftOf(saved.data), etag: saved.etag };
     },
-    enableBeforeUnload: () => state.kind === "saving" || state.kind === "waiting",
   });
-
-  const change = (changes: Partial<Draft>) => {
-    setDraft((before) => ({ ...before, ...changes }));
-    autosave.current?.change(changes);
-  };
-  const problem = state.kind === "refused" ? state.problem : undefined;
+  const { draft, state, problem, change, flush } = editing;
   // The preview knows which attributes there are.
   const [lead, setLead] = useState<unknown>();
   const variables = useMemo(() => variablesOf(lead), [lead]);
-  const ready = async () => (await autosave.current?.flush()) ?? false;
 
   return (
     <>
@@ -101,18 +75,15 @@ export function Editor({ id, campaign, etag }: { id: string; campaign: Campaign;
         <div className="sticky stack"><Preview draft={draft} onLead={setLead} /></div>
       </div>
       {state.kind === "conflict" && (
-        <Conflict<Draft> title={t("conflict.title")} mine={autosave.current?.unsaved ?? {}}
+        <Conflict<Draft> title={t("conflict.title")} mine={editing.unsaved()}
           load={async () => {
             const { data, etag: version } = await askFull(api.GET("/api/v1/campaigns/{id}", { params: { path: { id } } }));
             return { data: draftOf(data), etag: version };
-          }} onDone={(theirs, version, keep) => {
-          autosave.current?.resolve(version, keep);
-          setDraft({ ...theirs, ...(keep ? autosave.current?.unsaved : {}) });
-        }} />
+          }} onDone={editing.resolve} />
       )}
-      {testing && <TestDialog id={id} ready={ready} onClose={() => setTesting(false)} />}
-      {starting && <StartDialog id={id} draft={draft} ready={ready} onClose={() => setStarting(false)} />}
-      {deleting && <Delete id={id} name={draft.name} saver={autosave.current} onClose={() => setDeleting(false)} />}
+      {testing && <TestDialog id={id} ready={flush} onClose={() => setTesting(false)} />}
+      {starting && <StartDialog id={id} draft={draft} ready={flush} onClose={() => setStarting(false)} />}
+      {deleting && <Delete id={id} name={draft.name} drop={editing.drop} onClose={() => setDeleting(false)} />}
     </>
   );
 }
@@ -296,7 +267,7 @@ function When({ draft, change, problem }: Part) {
   );
 }
 
-function Delete({ id, name, saver, onClose }: { id: string; name: string; saver: Autosave<Draft> | null; onClose: () => void }) {
+function Delete({ id, name, drop, onClose }: { id: string; name: string; drop: () => void; onClose: () => void }) {
   const { t } = useTranslation();
   const client = useQueryClient();
   const navigate = useNavigate();
@@ -304,7 +275,7 @@ function Delete({ id, name, saver, onClose }: { id: string; name: string; saver:
   const remove = useMutation({
     mutationFn: () => ask(api.DELETE("/api/v1/campaigns/{id}", { params: { path: { id } } })),
     onSuccess: async () => {
-      saver?.resolve(undefined, false);
+      drop();
       await client.invalidateQueries({ queryKey: ["campaigns"], refetchType: "none" });
       await navigate({ to: "/campaigns" });
       toast(t("editor.deleted", { name }));

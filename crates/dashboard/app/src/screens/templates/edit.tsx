@@ -1,11 +1,11 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link, useBlocker, useParams } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState, type FormEvent } from "react";
+import { Link, useParams } from "@tanstack/react-router";
+import { useMemo, useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, askFull } from "../../api/client";
 import { templateQuery, templatesQuery, type Template } from "../../api/queries";
 import { may, sessionQuery } from "../../api/session";
-import { Autosave, browserShelf, type SaveState } from "../../lib/autosave";
+import { useDraft } from "../../lib/draft";
 import { variablesOf } from "../../lib/variables";
 import { Button, Dialog, ErrorNote, Loading, PageHead, Ready, TextField, useToast } from "../../ui/kit";
 import { VariableField } from "../../ui/variables";
@@ -30,50 +30,27 @@ function Edit({ template, etag }: { template: Template; etag: string | undefined
   const client = useQueryClient();
   const { data: session } = useQuery(sessionQuery);
   const { id } = template;
-  const [state, setState] = useState<SaveState>({ kind: "saved" });
-  const [draft, setDraft] = useState<Draft>(() => draftOf(template));
   const [lead, setLead] = useState<unknown>();
   const [testing, setTesting] = useState(false);
-  const autosave = useRef<Autosave<Draft> | null>(null);
   // A template is written whole: the fields that did not change are those that are stored.
   const stored = useRef(draftOf(template));
   const write = may(session, "campaigns:write");
 
-  useEffect(() => {
-    const saver = new Autosave<Draft>({
-      shelf: browserShelf(`template.${id}`),
-      changed: setState,
-      async save(changes, version) {
-        const saved = await askFull(api.PUT("/api/v1/templates/{id}", {
-          params: { path: { id } }, body: { ...stored.current, ...changes }, ...(version && { headers: { "If-Match": version } }),
-        }));
-        stored.current = draftOf(saved.data);
-        client.setQueryData(templateQuery(id).queryKey, saved);
-        await client.invalidateQueries({ queryKey: templatesQuery.queryKey, exact: true, refetchType: "none" });
-        return { value: stored.current, etag: saved.etag };
-      },
-    }, etag);
-    autosave.current = saver;
-    setState(saver.state);
-    setDraft((before) => ({ ...before, ...saver.unsaved }));
-    return () => saver.stop();
-    // The version it begins from is the one it was opened with.
-    // oxlint-disable-next-line react/exhaustive-deps
-  }, [id, client]);
-
-  useBlocker({
-    shouldBlockFn: async () => {
-      await autosave.current?.flush();
-      return false;
+  const editing = useDraft<Draft>({
+    shelf: `template.${id}`,
+    value: draftOf(template),
+    etag,
+    async save(changes, version) {
+      const saved = await askFull(api.PUT("/api/v1/templates/{id}", {
+        params: { path: { id } }, body: { ...stored.current, ...changes }, ...(version && { headers: { "If-Match": version } }),
+      }));
+      stored.current = draftOf(saved.data);
+      client.setQueryData(templateQuery(id).queryKey, saved);
+      await client.invalidateQueries({ queryKey: templatesQuery.queryKey, exact: true, refetchType: "none" });
+      return { value: stored.current, etag: saved.etag };
     },
-    enableBeforeUnload: () => state.kind === "saving" || state.kind === "waiting",
   });
-
-  const change = (changes: Partial<Draft>) => {
-    setDraft((before) => ({ ...before, ...changes }));
-    autosave.current?.change(changes);
-  };
-  const problem = state.kind === "refused" ? state.problem : undefined;
+  const { draft, state, problem, change } = editing;
   const variables = useMemo(() => variablesOf(lead), [lead]);
   return (
     <>
@@ -92,18 +69,17 @@ function Edit({ template, etag }: { template: Template; etag: string | undefined
         <div className="sticky stack"><Preview draft={draft} onLead={setLead} /></div>
       </div>
       {state.kind === "conflict" && (
-        <Conflict<Draft> title={t("conflict.titleTemplate")} mine={autosave.current?.unsaved ?? {}}
+        <Conflict<Draft> title={t("conflict.titleTemplate")} mine={editing.unsaved()}
           load={async () => {
             const { data, etag: version } = await askFull(api.GET("/api/v1/templates/{id}", { params: { path: { id } } }));
             return { data: draftOf(data), etag: version };
           }}
           onDone={(theirs, version, keep) => {
             stored.current = theirs;
-            autosave.current?.resolve(version, keep);
-            setDraft({ ...theirs, ...(keep ? autosave.current?.unsaved : {}) });
+            editing.resolve(theirs, version, keep);
           }} />
       )}
-      {testing && <TestTemplate id={id} ready={async () => (await autosave.current?.flush()) ?? false} onClose={() => setTesting(false)} />}
+      {testing && <TestTemplate id={id} ready={editing.flush} onClose={() => setTesting(false)} />}
     </>
   );
 }
