@@ -7,7 +7,7 @@ use std::pin::Pin;
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder, web};
 use bytes::BytesMut;
 use common::FieldError;
 use futures::StreamExt;
@@ -21,6 +21,7 @@ use crate::idempotency::IdempotencyKey;
 
 /// The largest JSON body a service takes, whatever the gateway lets through.
 const DEFAULT_LIMIT: usize = 2 * 1024 * 1024;
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A JSON body, deserialised strictly: unknown fields are refused by the types themselves, NUL
 /// characters here, because Postgres cannot store them.
@@ -265,22 +266,62 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = Ready<Result<Self, InvalidInput>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let text = request.query_string();
-        let parsed = match text.contains("%00") {
-            true => Err(InvalidInput::field(
-                "query",
-                "must not contain a NUL character",
-            )),
-            false => web::Query::<T>::from_query(text).map_err(|error| {
-                let detail = error.to_string();
-                let detail = detail
-                    .strip_prefix("Query deserialize error: ")
-                    .unwrap_or(&detail);
-                InvalidInput::field("query", detail)
-            }),
-        };
-        ready(parsed.map(|query| Self(query.into_inner())))
+        ready(pairs(request.query_string(), "query").map(Self))
     }
+}
+
+/// What a form of HTML sends without files (`application/x-www-form-urlencoded`).
+#[derive(Clone, Copy, Debug)]
+pub struct Form<T>(pub T);
+
+impl<T> Form<T> {
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for Form<T> {
+    type Error = InvalidInput;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_form = request.content_type().eq_ignore_ascii_case(FORM);
+        let (payload, announced) = (payload.take(), announced_length(request));
+        Box::pin(async move {
+            if !is_form {
+                return Err(InvalidInput {
+                    status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    code: "no_form",
+                    fields: vec![FieldError::new(
+                        "header/Content-Type",
+                        format!("must be {FORM}"),
+                    )],
+                });
+            }
+            let body = collect(payload, announced).await?;
+            let text = std::str::from_utf8(&body)
+                .map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
+            pairs(text, "").map(Self)
+        })
+    }
+}
+
+/// Names and values of a query or a form; `place` is where an error says that they stand.
+fn pairs<T: DeserializeOwned>(text: &str, place: &str) -> Result<T, InvalidInput> {
+    if text.contains("%00") || text.contains('\0') {
+        return Err(InvalidInput::field(
+            place,
+            "must not contain a NUL character",
+        ));
+    }
+    let parsed = web::Query::<T>::from_query(text).map_err(|error| {
+        let detail = error.to_string();
+        let detail = detail
+            .strip_prefix("Query deserialize error: ")
+            .unwrap_or(&detail);
+        InvalidInput::field(place, detail)
+    });
+    parsed.map(web::Query::into_inner)
 }
 
 /// An id in the path. What is not an id names nothing that exists.

@@ -9,7 +9,7 @@ pub mod page;
 mod problem;
 pub(crate) mod server;
 
-pub use extract::{Body, IfMatch, Json, Path, Query, Valid, idempotency_key, parse_json};
+pub use extract::{Body, Form, IfMatch, Json, Path, Query, Valid, idempotency_key, parse_json};
 pub use language::Language;
 pub use origin::Origin;
 pub use problem::{not_found, problem};

@@ -123,6 +123,35 @@ async fn a_query_names_what_is_wrong_with_it() {
 }
 
 #[actix_web::test]
+async fn a_form_is_read_strictly() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let app = TestService::<Probe>::start().await;
+    let visitor = app.anonymous();
+    let send = async |kind: &str, body: Vec<u8>| {
+        let request = visitor.post("/form").header("content-type", kind);
+        request.body(body).send().await
+    };
+    let fine = send(
+        "Application/x-www-form-urlencoded; charset=utf-8",
+        b"q=a+%C3%A4".into(),
+    )
+    .await;
+    assert_eq!(fine.assert_status(200).text(), "a \u{e4}");
+    for kind in ["application/json", "text/plain", "multipart/form-data"] {
+        let problem = send(kind, b"q=a".into()).await.assert_error(415, "no_form");
+        assert_eq!(problem.errors[0].pointer, "header/Content-Type");
+    }
+    for body in ["q=a&admin=1", "q=%00", "q=a\0", "q=a&q=b"] {
+        let answer = send(FORM, body.into()).await;
+        answer.assert_error(422, "invalid_input");
+    }
+    let answer = send(FORM, b"q=\xff".into()).await;
+    answer.assert_error(400, "malformed_body");
+    let answer = send(FORM, vec![b'a'; 3_000_000]).await;
+    answer.assert_error(413, "body_too_large");
+}
+
+#[actix_web::test]
 async fn an_id_that_is_none_names_nothing() {
     let app = TestService::<Probe>::start().await;
     let owner = app.as_role(Role::Owner);

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chassis::auth::{Caller, ServiceCaller};
 use chassis::error::{auth_kind, query_kind};
 use chassis::host::Starting;
-use chassis::http::{IfMatch, Json, Path, Query, Valid, idempotency_key};
+use chassis::http::{Form, IfMatch, Json, Path, Query, Valid, idempotency_key};
 use chassis::settings::{Base, Environment, Listen, Reader};
 use chassis::{Clock, Fault, Host, InvalidInput, Service, Unavailable, idempotency, outbox};
 use common::auth::{AuthError, Scope, Service as Name};
@@ -154,6 +154,10 @@ async fn find(caller: Caller, query: Query<NoteQuery>) -> Result<HttpResponse, E
     Ok(HttpResponse::Ok().body(query.into_inner().q))
 }
 
+async fn filled(form: Form<NoteQuery>) -> HttpResponse {
+    HttpResponse::Ok().body(form.into_inner().q)
+}
+
 async fn one(caller: Caller, id: Path<LeadId>, version: IfMatch) -> Result<HttpResponse, Error> {
     caller.require(Scope::LeadsRead)?;
     let answer = format!("{} {:?}", id.into_inner(), version.0);
@@ -224,6 +228,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/notes", web::get().to(find))
         .service(web::resource("/api/v1/notes/{id}").route(web::get().to(one)))
         .route("/any", web::post().to(any))
+        .route("/form", web::post().to(filled))
         .route("/held", web::get().to(held))
         .route("/internal/inside", web::get().to(inside));
 }

@@ -274,8 +274,7 @@ async fn enter(
                 members::rehash(conn, user.id, &user.password_hash, &better)?;
                 user.password_hash = better;
             }
-            let (workspace, standing) = home(conn, &user, workspace)?;
-            Ok((Member { user, standing }, workspace))
+            home(conn, user, workspace)
         })
         .await
 }
@@ -298,19 +297,33 @@ pub(crate) fn second_factor(
     taken.then_some(()).ok_or(Error::CodeWrong)
 }
 
-/// The workspace that a person signs in to: the one they name, or the first they belong to.
-pub(crate) fn home(
+/// A person in the workspace that they sign in to: the one they name, or the first they belong to.
+fn home(
     conn: &mut PgConnection,
-    user: &User,
+    user: User,
     wanted: Option<WorkspaceId>,
-) -> Result<(Workspace, Standing), Error> {
+) -> Result<(Member, Workspace), Error> {
     let mut all = members::workspaces_of(conn, user.id)?.into_iter();
-    match wanted {
+    let (workspace, standing) = match wanted {
         Some(wanted) => all
             .find(|(workspace, _)| workspace.id == wanted)
-            .ok_or(Error::WorkspaceGone),
-        None => all.next().ok_or(Error::WrongCredentials),
-    }
+            .ok_or(Error::WorkspaceGone)?,
+        None => all.next().ok_or(Error::WrongCredentials)?,
+    };
+    Ok((Member { user, standing }, workspace))
+}
+
+/// As [`home`], for somebody whose identity is shown already.
+pub(crate) async fn at_home(
+    state: &State,
+    user: User,
+    wanted: Option<WorkspaceId>,
+) -> Result<(Member, Workspace), Error> {
+    state
+        .host
+        .db
+        .run(move |conn| home(conn, user, wanted))
+        .await
 }
 
 /// The tokens of a sign-in that has just begun.

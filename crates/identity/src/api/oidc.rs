@@ -1,13 +1,13 @@
 //! Signing in with an OpenID provider: a browser is sent there, and comes back with a code. What
 //! the provider calls somebody counts; an address alone lets nobody into an account.
 
-use actix_web::cookie::{Cookie, SameSite, time::Duration as CookieDuration};
+use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use chassis::auth::Caller;
 use chassis::http::page::{escape, page};
-use chassis::http::{Json, Language, Origin, Path, Query};
+use chassis::http::{Form, Json, Language, Origin, Path, Query};
 use chassis::{Fault, audit, jobs};
 use chrono::{DateTime, Utc};
 use common::UserId;
@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
-use super::accounts::{home, second_factor as take_second_factor, told_in, told_refused};
+use super::accounts::{at_home, second_factor as take_second_factor, told_in, told_refused};
 use super::pages::sentence;
-use super::sessions::{self as browsers, person};
+use super::sessions::{self as browsers, host_cookie, person};
 use crate::bootstrap;
 use crate::domain::{Member, Name, Standing, User, Workspace};
 use crate::error::Error;
@@ -142,11 +142,7 @@ pub(crate) async fn start(
 ) -> Result<HttpResponse, Error> {
     let return_to = own_page(query.into_inner().return_to)?;
     let (url, cookie) = send_away(&state, &request, Purpose::SignIn, return_to).await?;
-    Ok(HttpResponse::SeeOther()
-        .cookie(cookie)
-        .insert_header(("location", url.as_str()))
-        .insert_header(("cache-control", "no-store"))
-        .finish())
+    Ok(go_to(url.as_str()).cookie(cookie).finish())
 }
 
 /// A path of ours; another site's address is no place to go after signing in.
@@ -298,21 +294,10 @@ async fn sign_in(
                 "",
             ));
         }
-        Some((user, false)) => at_home(state, user).await?,
+        Some((user, false)) => at_home(state, user, None).await?,
         None => sign_up(state, claims).await?,
     };
     enter(state, request, origin, &member, &workspace, &flow.return_to).await
-}
-
-async fn at_home(state: &State, user: User) -> Result<(Member, Workspace), Error> {
-    state
-        .host
-        .db
-        .run(move |conn| {
-            let (workspace, standing) = home(conn, &user, None)?;
-            Ok((Member { user, standing }, workspace))
-        })
-        .await
 }
 
 async fn enter(
@@ -431,6 +416,7 @@ async fn finish_link(
     responses(
         (status = 303, description = "Signed in; the cookie is set"),
         (status = 401, description = "The code is not right", body = common::Problem),
+        (status = 415, description = "It is no form", body = common::Problem),
         (status = 422, description = "Nobody was asked for one in this browser", body = common::Problem),
         (status = 429, description = "Too many wrong ones a moment ago", body = common::Problem),
         (status = 503, description = "The session store is away", body = common::Problem),
@@ -484,7 +470,7 @@ async fn enter_with_code(
     }
     taken?;
     Pending::forget(state, &browser).await?;
-    let (member, workspace) = at_home(state, user).await?;
+    let (member, workspace) = at_home(state, user, None).await?;
     enter(
         state,
         request,
@@ -636,15 +622,8 @@ fn code_page(language: Language, status: StatusCode, problem: &str) -> HttpRespo
     page(language, status, title, &body)
 }
 
-/// `Lax`: a browser shows it when it comes back from the provider.
 fn cookie_of(value: String) -> Cookie<'static> {
-    Cookie::build(COOKIE, value)
-        .path("/")
-        .secure(true)
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .max_age(CookieDuration::seconds(COOKIE_S))
-        .finish()
+    host_cookie(COOKIE, value, COOKIE_S)
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form};
+use actix_web::web::Data;
 use chassis::http::page::{escape, page};
-use chassis::http::{Language, Path};
+use chassis::http::{Form, Language, Path};
 use common::FieldError;
 use common::values::Secret;
 use serde::Deserialize;

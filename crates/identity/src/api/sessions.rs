@@ -15,7 +15,7 @@ use common::{UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::accounts::{Login, authenticate, home};
+use super::accounts::{Login, at_home, authenticate};
 use super::views::{UserView, WorkspaceView};
 use crate::domain::{Member, Workspace};
 use crate::error::Error;
@@ -156,15 +156,7 @@ pub(crate) async fn switch(
         .await?
         .ok_or(Error::NoSession)?;
     own_page(&request, &session)?;
-    let (user, wanted) = (member.user, body.workspace_id);
-    let (member, workspace) = state
-        .host
-        .db
-        .run(move |conn| {
-            let (workspace, standing) = home(conn, &user, Some(wanted))?;
-            Ok::<_, Error>((Member { user, standing }, workspace))
-        })
-        .await?;
+    let (member, workspace) = at_home(&state, member.user, Some(body.workspace_id)).await?;
     end_session(&state, old.value()).await?;
     let (cookie, session) = sessions::start(&state, &member, workspace.id, &origin).await?;
     let view = view(session, member, workspace);
@@ -422,11 +414,17 @@ fn view(session: Session, member: Member, workspace: Workspace) -> SessionView {
 
 /// `__Host-`: a browser takes it over TLS (or from this machine) only, and for no other host.
 fn cookie_of(value: String) -> Cookie<'static> {
-    Cookie::build(COOKIE, value)
+    host_cookie(COOKIE, value, sessions::ABSOLUTE_S)
+}
+
+/// A cookie that only this host sees and no script reads. `Lax`: a browser also shows it when a
+/// link or a provider leads here.
+pub(crate) fn host_cookie(name: &'static str, value: String, seconds: i64) -> Cookie<'static> {
+    Cookie::build(name, value)
         .path("/")
         .secure(true)
         .http_only(true)
         .same_site(SameSite::Lax)
-        .max_age(CookieDuration::seconds(sessions::ABSOLUTE_S))
+        .max_age(CookieDuration::seconds(seconds))
         .finish()
 }

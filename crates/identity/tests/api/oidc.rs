@@ -471,6 +471,10 @@ async fn a_second_factor_is_asked_for_as_with_a_password() {
         page.text()
     );
     assert!(!browser.has(SESSION), "{}", browser.header());
+    let as_json = app.anonymous().post("/api/v1/oidc/second-factor");
+    let as_json = as_json.header("cookie", &browser.header());
+    let as_json = as_json.json(&json!({ "code": codes[1] })).send().await;
+    as_json.assert_error(415, "no_form");
     // Another browser has not come this far.
     let mut other = Browser::default();
     other.begin(&app).await;
