@@ -5,6 +5,7 @@ use chassis::{jobs, outbox};
 use chrono::{DateTime, Utc};
 use common::dto::audience::{AudienceCount, AudienceQuery, Gap, GapsQuery};
 use common::events::CampaignStarted;
+use common::json::Stored;
 use common::{CampaignId, WorkspaceId};
 use diesel::PgConnection;
 
@@ -13,7 +14,7 @@ use crate::domain::campaign::{Campaign, Status, Step};
 use crate::domain::preflight::{self, Check};
 use crate::error::Error;
 use crate::linkcheck;
-use crate::store::{Stored, campaigns, dispatches};
+use crate::store::{campaigns, dispatches};
 use crate::tasks::{Dispatch, Launch};
 
 /// The audience of `campaign` as it is at this moment.

@@ -1,4 +1,4 @@
-//! JSON that is passed on.
+//! JSON that is passed on, and JSON that is kept.
 
 use std::io::Write;
 
@@ -7,6 +7,7 @@ use diesel::expression::AsExpression;
 use diesel::pg::{Pg, PgValue};
 use diesel::serialize::{IsNull, Output, ToSql};
 use diesel::sql_types::{Json, Jsonb};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -85,6 +86,28 @@ impl FromSql<Json, Pg> for RawJson {
 
 /// As Postgres writes it: without white space and with sorted keys.
 impl FromSql<Jsonb, Pg> for RawJson {
+    fn from_sql(value: PgValue<'_>) -> diesel::deserialize::Result<Self> {
+        match value.as_bytes() {
+            [JSONB_VERSION, text @ ..] => Ok(Self(serde_json::from_slice(text)?)),
+            _ => Err("an unknown version of jsonb".into()),
+        }
+    }
+}
+
+/// A value kept in a `jsonb` column.
+#[derive(Clone, Debug, PartialEq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Jsonb)]
+pub struct Stored<T>(pub T);
+
+impl<T: Serialize + std::fmt::Debug> ToSql<Jsonb, Pg> for Stored<T> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> diesel::serialize::Result {
+        out.write_all(&[JSONB_VERSION])?;
+        serde_json::to_writer(out, &self.0)?;
+        Ok(IsNull::No)
+    }
+}
+
+impl<T: DeserializeOwned> FromSql<Jsonb, Pg> for Stored<T> {
     fn from_sql(value: PgValue<'_>) -> diesel::deserialize::Result<Self> {
         match value.as_bytes() {
             [JSONB_VERSION, text @ ..] => Ok(Self(serde_json::from_slice(text)?)),

@@ -187,6 +187,15 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// An origin as browsers write it: scheme, host, and port where it is not the usual one.
+pub fn web_origin(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok()?;
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let plain = url.username().is_empty() && url.password().is_none();
+    let web = matches!(url.scheme(), "http" | "https");
+    (bare && plain && web).then(|| url.origin().ascii_serialization())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +244,27 @@ mod tests {
             EmailAddress::parse("ada@example.COM"),
         );
         assert_eq!(a.map(|a| a.key()), b.map(|b| b.key()));
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_do() {
+        for (text, expected) in [
+            ("https://Shop.example", Some("https://shop.example")),
+            ("https://shop.example:443/", Some("https://shop.example")),
+            ("http://localhost:3000", Some("http://localhost:3000")),
+            (
+                "https://müller.example",
+                Some("https://xn--mller-kva.example"),
+            ),
+            ("https://shop.example/path", None),
+            ("https://shop.example?x", None),
+            ("https://a:b@shop.example", None),
+            ("ftp://shop.example", None),
+            ("shop.example", None),
+            ("*", None),
+        ] {
+            assert_eq!(web_origin(text).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

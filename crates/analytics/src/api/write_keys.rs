@@ -8,7 +8,7 @@ use chassis::http::{Json, Path, Query};
 use chrono::{DateTime, Utc};
 use common::auth::Scope;
 use common::page::{Page, PageQuery};
-use common::{FieldError, WriteKeyId};
+use common::{FieldError, WriteKeyId, values};
 use serde::{Deserialize, Serialize};
 
 use super::State;
@@ -85,7 +85,7 @@ fn origins(given: &[String], bad: &mut Vec<FieldError>) -> Vec<String> {
     }
     let mut found = Vec::new();
     for (index, text) in given.iter().enumerate() {
-        match write_key::origin(text) {
+        match values::web_origin(text) {
             Some(origin) if found.contains(&origin) => {}
             Some(origin) => found.push(origin),
             None => bad.push(FieldError::new(

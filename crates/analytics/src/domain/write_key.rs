@@ -56,15 +56,6 @@ impl WriteKey {
     }
 }
 
-/// An origin as browsers write it: scheme, host, and port where it is not the usual one.
-pub fn origin(text: &str) -> Option<String> {
-    let url = url::Url::parse(text).ok()?;
-    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    let plain = url.username().is_empty() && url.password().is_none();
-    let web = matches!(url.scheme(), "http" | "https");
-    (bare && plain && web).then(|| url.origin().ascii_serialization())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,27 +75,6 @@ mod tests {
             &format!("{one}AAAA"),
         ] {
             assert_eq!(workspace_of(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn origins_are_written_as_browsers_do() {
-        for (text, expected) in [
-            ("https://Shop.example", Some("https://shop.example")),
-            ("https://shop.example:443/", Some("https://shop.example")),
-            ("http://localhost:3000", Some("http://localhost:3000")),
-            (
-                "https://müller.example",
-                Some("https://xn--mller-kva.example"),
-            ),
-            ("https://shop.example/path", None),
-            ("https://shop.example?x", None),
-            ("https://a:b@shop.example", None),
-            ("ftp://shop.example", None),
-            ("shop.example", None),
-            ("*", None),
-        ] {
-            assert_eq!(origin(text).as_deref(), expected, "{text}");
         }
     }
 }

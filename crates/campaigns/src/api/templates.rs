@@ -10,6 +10,7 @@ use common::auth::Scope;
 use common::dto::dispatch::Content;
 use common::dto::template::TemplateCopy;
 use common::events::{TemplateDeleted, TemplateSaved};
+use common::json::Stored;
 use common::page::{Page, PageQuery};
 use common::{TemplateId, WorkspaceId};
 use diesel::{PgConnection, QueryResult};
@@ -20,7 +21,6 @@ use super::bad_query;
 use crate::State;
 use crate::domain::content;
 use crate::error::Error;
-use crate::store::Stored;
 use crate::store::templates::{self, Template};
 
 /// A template as it is written, whole.

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use common::dto::audience::Audience;
 use common::dto::dispatch::{AmbiguousPolicy, Content, Mailbox, Utm};
+use common::json::Stored;
 use common::values::{EmailAddress, Money};
 use common::{CampaignId, SenderId, WorkspaceId};
 use diesel::prelude::*;
 
-use super::Stored;
 use crate::domain::campaign::{Campaign, Draft, Held, Status};
 use crate::domain::schedule::Schedule;
 use crate::schema::campaigns;

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use common::dto::audience::{Audience, AudienceQuery};
 use common::dto::dispatch::CampaignSnapshot;
+use common::json::Stored;
 use common::{CampaignId, LeadId, WorkspaceId};
 use diesel::prelude::*;
 
-use super::Stored;
 use crate::domain::campaign::Progress;
 use crate::domain::schedule::Schedule;
 use crate::schema::dispatches;

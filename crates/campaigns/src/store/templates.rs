@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use common::dto::dispatch::Content;
+use common::json::Stored;
 use common::{TemplateId, WorkspaceId};
 use diesel::prelude::*;
 
-use super::Stored;
 use crate::schema::templates;
 
 /// Reusable content.
