@@ -11,7 +11,8 @@ use uuid::Uuid;
 use crate::dto::dispatch::Outcome;
 use crate::dto::template::TemplateCopy;
 use crate::ids::{
-    CampaignId, ImportId, LeadId, ListId, MessageId, TemplateId, UserId, WebhookId, WorkspaceId,
+    CampaignId, FormId, ImportId, LeadId, ListId, MessageId, TemplateId, UserId, WebhookId,
+    WorkspaceId,
 };
 
 /// A payload with its name.
@@ -102,6 +103,19 @@ events! {
     /// An import ended; one event instead of one per row.
     LeadsImported = "leads.imported" of import_id {
         import_id: ImportId, created: i64, updated: i64, rejected: i64
+    }
+    /// A person agreed to get mails about these lists, by a form; with a confirmation by mail where
+    /// one was asked for.
+    LeadSubscribed = "lead.subscribed" of lead_id {
+        lead_id: LeadId,
+        email: String,
+        list_ids: Vec<ListId>,
+        form_id: FormId,
+        /// What the form is called by those who made it.
+        form: String,
+        /// The visitor that the page with the form knew, if it said so.
+        anonymous_id: Option<String>,
+        at: DateTime<Utc>,
     }
     /// A person withdrew consent; `campaign_id` and `message_id` say which mail led to it.
     LeadUnsubscribed = "lead.unsubscribed" of lead_id {

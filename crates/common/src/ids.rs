@@ -90,6 +90,8 @@ ids! {
     ImportId,
     /// A public subscription form.
     FormId,
+    /// Somebody's answers to a form.
+    SubmissionId,
     /// One piece of content to one audience.
     CampaignId,
     /// Reusable content.

@@ -1,4 +1,4 @@
-//! The tokens inside mails: click, open, unsubscribe and view links.
+//! The tokens inside mails: click, open, unsubscribe, view and confirmation links.
 //!
 //! A token is `base64url(payload || tag)`, the tag being HMAC-SHA-256 (RFC 2104) cut to 128 bits.
 //! It carries everything that is needed to act on it, so following a link reads no database, and
@@ -6,16 +6,17 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, TimeZone, Utc};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::ids::{CampaignId, LeadId, MessageId, WorkspaceId};
+use crate::ids::{CampaignId, LeadId, MessageId, SubmissionId, WorkspaceId};
 use crate::values::Secret;
 
 const TAG_LEN: usize = 16;
 const FIXED_LEN: usize = 2 + 4 * 16 + 4 + 2;
+const CONFIRM_LEN: usize = 2 + 2 * 16 + 4;
 
 /// What a token may be used for; a token for one purpose is refused for every other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum Purpose {
     Open = 2,
     Unsubscribe = 3,
     View = 4,
+    // 5 and 6 are of `return_path`.
+    Confirm = 7,
 }
 
 /// The number of the link in a mail that nobody sees: whoever follows it follows all of them.
@@ -44,6 +47,18 @@ pub struct MailToken {
     /// Where a click goes; empty for every other purpose.
     pub url: String,
 }
+
+/// What the link in a mail says that asks somebody to confirm what they sent in a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfirmToken {
+    pub workspace_id: WorkspaceId,
+    pub submission_id: SubmissionId,
+    /// When the mail was made, to the second.
+    pub issued_at: DateTime<Utc>,
+}
+
+/// How long such a link works.
+pub const CONFIRM_DAYS: i64 = 7;
 
 /// Why a token is refused. A page for people says no more than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,18 +106,50 @@ impl Keyring {
         bytes.extend((token.issued_at.timestamp() as u32).to_be_bytes());
         bytes.extend(token.link.to_be_bytes());
         bytes.extend(token.url.as_bytes());
-        let tag = mac(secret, &bytes).finalize().into_bytes();
-        bytes.extend(&tag[..TAG_LEN]);
-        URL_SAFE_NO_PAD.encode(bytes)
+        signed(secret, bytes)
     }
 
     /// Verifies a token for one purpose and reads it.
     pub fn open(&self, purpose: Purpose, text: &str) -> Result<MailToken, BadToken> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadToken)?;
+        read(&self.verified(purpose, FIXED_LEN, text)?)
+    }
+
+    /// Signs the token of a confirmation.
+    pub fn seal_confirmation(&self, token: &ConfirmToken) -> String {
+        let Some((number, secret)) = self.first() else {
+            return String::new();
+        };
+        let mut bytes = Vec::with_capacity(CONFIRM_LEN + TAG_LEN);
+        bytes.extend([*number, Purpose::Confirm as u8]);
+        bytes.extend(token.workspace_id.0.as_bytes());
+        bytes.extend(token.submission_id.0.as_bytes());
+        bytes.extend((token.issued_at.timestamp() as u32).to_be_bytes());
+        signed(secret, bytes)
+    }
+
+    /// Verifies the token of a confirmation, which must not be too old, and reads it.
+    pub fn open_confirmation(
+        &self,
+        text: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ConfirmToken, BadToken> {
+        let payload = self.verified(Purpose::Confirm, CONFIRM_LEN, text)?;
+        let token = ConfirmToken {
+            workspace_id: id(&payload, 2)?.into(),
+            submission_id: id(&payload, 18)?.into(),
+            issued_at: time(&payload, 34)?,
+        };
+        let over = now > token.issued_at + TimeDelta::days(CONFIRM_DAYS);
+        (!over).then_some(token).ok_or(BadToken)
+    }
+
+    /// What one of our keys signed for this purpose: at least `least` octets.
+    fn verified(&self, purpose: Purpose, least: usize, text: &str) -> Result<Vec<u8>, BadToken> {
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadToken)?;
         let split = bytes
             .len()
             .checked_sub(TAG_LEN)
-            .filter(|n| *n >= FIXED_LEN)
+            .filter(|n| *n >= least)
             .ok_or(BadToken)?;
         let (payload, tag) = bytes.split_at(split);
         let genuine = self
@@ -111,23 +158,43 @@ impl Keyring {
         if !genuine || payload[1] != purpose as u8 {
             return Err(BadToken);
         }
-        read(payload)
+        bytes.truncate(split);
+        Ok(bytes)
     }
 }
 
+/// `bytes` with the tag behind them, as text.
+fn signed(secret: &Secret, mut bytes: Vec<u8>) -> String {
+    let tag = mac(secret, &bytes).finalize().into_bytes();
+    bytes.extend(&tag[..TAG_LEN]);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn id(payload: &[u8], at: usize) -> Result<Uuid, BadToken> {
+    Uuid::from_slice(&payload[at..at + 16]).map_err(|_| BadToken)
+}
+
+fn time(payload: &[u8], at: usize) -> Result<DateTime<Utc>, BadToken> {
+    let seconds = [
+        payload[at],
+        payload[at + 1],
+        payload[at + 2],
+        payload[at + 3],
+    ];
+    let seconds = u32::from_be_bytes(seconds);
+    Utc.timestamp_opt(i64::from(seconds), 0)
+        .single()
+        .ok_or(BadToken)
+}
+
 fn read(payload: &[u8]) -> Result<MailToken, BadToken> {
-    let id = |at: usize| Uuid::from_slice(&payload[at..at + 16]).map_err(|_| BadToken);
     let present = |id: Uuid| Some(id).filter(|id| !id.is_nil());
-    let seconds = u32::from_be_bytes([payload[66], payload[67], payload[68], payload[69]]);
     Ok(MailToken {
-        workspace_id: id(2)?.into(),
-        campaign_id: present(id(18)?).map(Into::into),
-        lead_id: present(id(34)?).map(Into::into),
-        message_id: id(50)?.into(),
-        issued_at: Utc
-            .timestamp_opt(i64::from(seconds), 0)
-            .single()
-            .ok_or(BadToken)?,
+        workspace_id: id(payload, 2)?.into(),
+        campaign_id: present(id(payload, 18)?).map(Into::into),
+        lead_id: present(id(payload, 34)?).map(Into::into),
+        message_id: id(payload, 50)?.into(),
+        issued_at: time(payload, 66)?,
         link: u16::from_be_bytes([payload[70], payload[71]]),
         url: String::from_utf8(payload[FIXED_LEN..].to_vec()).map_err(|_| BadToken)?,
     })
@@ -192,6 +259,29 @@ mod tests {
                 .open(Purpose::Click, &sealed)
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_confirmation_works_for_a_week_and_for_nothing_else() {
+        let keys = Keyring::new(Secret::new("s"));
+        let issued_at = token("").issued_at;
+        let asked = ConfirmToken {
+            workspace_id: WorkspaceId::new(),
+            submission_id: SubmissionId::new(),
+            issued_at,
+        };
+        let (sealed, last) = (
+            keys.seal_confirmation(&asked),
+            issued_at + TimeDelta::days(CONFIRM_DAYS),
+        );
+        assert_eq!(keys.open_confirmation(&sealed, last), Ok(asked));
+        let late = keys.open_confirmation(&sealed, last + TimeDelta::seconds(1));
+        assert_eq!(late, Err(BadToken));
+        assert_eq!(keys.open(Purpose::Unsubscribe, &sealed), Err(BadToken));
+        let leaving = keys.seal(Purpose::Unsubscribe, &token(""));
+        assert_eq!(keys.open_confirmation(&leaving, last), Err(BadToken));
+        let other = Keyring::new(Secret::new("t"));
+        assert_eq!(other.open_confirmation(&sealed, last), Err(BadToken));
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use chassis::error::{auth_kind, query_kind};
 use chassis::{Fault, InvalidInput, Unavailable, respond_with_problem};
 use common::auth::AuthError;
-use common::{FieldError, ImportId, LeadId, ListId, SegmentId};
+use common::{FieldError, FormId, ImportId, LeadId, ListId, SegmentId};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -18,6 +18,18 @@ pub(crate) enum Error {
     ListNotFound(ListId),
     #[error("list {0} is used by the segment \"{1}\"")]
     ListInUse(ListId, String),
+    #[error("list {0} is used by the form \"{1}\"")]
+    ListInForm(ListId, String),
+    #[error("form {0} does not exist")]
+    FormNotFound(FormId),
+    #[error("there is no form at this address")]
+    NoForm,
+    #[error("form {0} takes nobody at the moment")]
+    FormClosed(FormId),
+    #[error("pages of this origin may not send this form")]
+    OriginNotAllowed,
+    #[error("a form is sent as application/x-www-form-urlencoded or application/json")]
+    NotAForm,
     #[error("lead {0} is not a member of this list")]
     MemberNotFound(LeadId),
     #[error("segment {0} does not exist")]
@@ -50,7 +62,11 @@ impl Fault for Error {
             }
             Self::LeadExists(_) => (StatusCode::CONFLICT, "lead_exists"),
             Self::ListNotFound(_) => (StatusCode::NOT_FOUND, "list_not_found"),
-            Self::ListInUse(..) => (StatusCode::CONFLICT, "list_in_use"),
+            Self::ListInUse(..) | Self::ListInForm(..) => (StatusCode::CONFLICT, "list_in_use"),
+            Self::FormNotFound(_) | Self::NoForm => (StatusCode::NOT_FOUND, "form_not_found"),
+            Self::FormClosed(_) => (StatusCode::GONE, "form_closed"),
+            Self::OriginNotAllowed => (StatusCode::FORBIDDEN, "origin_not_allowed"),
+            Self::NotAForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "no_form"),
             Self::MemberNotFound(_) => (StatusCode::NOT_FOUND, "member_not_found"),
             Self::SegmentNotFound(_) => (StatusCode::NOT_FOUND, "segment_not_found"),
             Self::SegmentInUse(..) => (StatusCode::CONFLICT, "segment_in_use"),

@@ -5,13 +5,16 @@ mod consumers;
 mod domain;
 mod error;
 mod jobs;
+mod mails;
 mod routes;
 mod schema;
 mod settings;
 mod state;
 mod store;
+mod subscribing;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use actix_web::web::Data;
 use chassis::Service;
@@ -24,10 +27,11 @@ use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
 use crate::jobs::import::RunImport;
+use crate::mails::Post;
 pub use crate::settings::Settings;
 use crate::state::State;
 
-/// How many imports run at once in one process.
+/// How many imports, and how many mails, are worked on at once in one process.
 const LANES: usize = 2;
 
 /// The service `leads`, bound to its address.
@@ -64,9 +68,13 @@ impl Service for Leads {
     async fn bind(settings: Settings) -> anyhow::Result<Self> {
         let mut starting = Starting::new(settings.base, Self::migrations()).await?;
         let host = starting.host.clone();
-        let state = State::new(host.clone(), settings.keys, settings.import_limit);
-
         let notifications = host.peer(Name::Notifications, settings.notifications);
+        let post = Post {
+            notifications: Arc::clone(&notifications),
+            public_url: settings.public_url,
+        };
+        let state = State::new(host.clone(), settings.keys, post, settings.import_limit);
+
         let analytics = host.peer(Name::Analytics, settings.analytics);
         let bounces = consumers::bounces(&host, notifications);
         let engagement = consumers::engagement(&host, analytics);
@@ -77,6 +85,10 @@ impl Service for Leads {
         let runner = Runner::new(&host)
             .on(move |job: RunImport, attempt| jobs::import::run(importer.clone(), job, attempt));
         starting.spawn("imports", runner.run(LANES, host.stop.clone()));
+        let asking = state.clone();
+        let mails =
+            Runner::new(&host).on(move |job, attempt| mails::run(asking.clone(), job, attempt));
+        starting.spawn("mails", mails.run(LANES, host.stop.clone()));
         starting.spawn("abandoned uploads", jobs::sweep::run(host));
         Ok(Self { starting, state })
     }

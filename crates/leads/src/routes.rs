@@ -4,8 +4,8 @@ use actix_web::web::{self, ServiceConfig};
 use utoipa::OpenApi;
 
 use crate::api::{
-    audience, by_email, export, imports, leads, lists, members, preferences, segments,
-    suppressions, timeline, unsubscribe,
+    audience, by_email, confirm, export, forms, imports, leads, lists, members, preferences,
+    segments, subscribe, suppressions, timeline, unsubscribe,
 };
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
@@ -40,6 +40,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/api/v1/leads/{id}/timeline", web::get().to(timeline::get))
         .configure(lists_and_segments)
         .configure(consent)
+        .configure(subscription)
         .configure(internal);
 }
 
@@ -109,6 +110,33 @@ fn consent(config: &mut ServiceConfig) {
         );
 }
 
+fn subscription(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/api/v1/forms")
+                .get(forms::list)
+                .post(forms::create),
+        )
+        .service(
+            web::resource("/api/v1/forms/{id}")
+                .get(forms::get)
+                .patch(forms::update)
+                .delete(forms::delete),
+        )
+        .service(
+            web::resource("/f/{form}")
+                .get(subscribe::show)
+                .route(web::head().to(subscribe::show))
+                .post(subscribe::act),
+        )
+        .service(
+            web::resource("/f/confirm/{token}")
+                .get(confirm::show)
+                .route(web::head().to(confirm::show))
+                .post(confirm::act),
+        );
+}
+
 fn internal(config: &mut ServiceConfig) {
     config
         .route(
@@ -125,7 +153,7 @@ fn internal(config: &mut ServiceConfig) {
 #[openapi(
     info(
         title = "leads",
-        description = "Leads, lists, segments, imports, consent, suppression."
+        description = "Leads, lists, segments, imports, forms, consent, suppression."
     ),
     paths(
         leads::list,
@@ -155,6 +183,11 @@ fn internal(config: &mut ServiceConfig) {
         segments::update,
         segments::delete,
         segments::preview,
+        forms::list,
+        forms::create,
+        forms::get,
+        forms::update,
+        forms::delete,
         suppressions::list,
         suppressions::add,
         suppressions::get,

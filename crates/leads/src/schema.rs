@@ -91,6 +91,46 @@ diesel::table! {
 }
 
 diesel::table! {
+    forms (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        list_ids -> Array<Uuid>,
+        fields -> Jsonb,
+        language -> Text,
+        title -> Text,
+        text -> Nullable<Text>,
+        button -> Nullable<Text>,
+        wording -> Text,
+        success_message -> Nullable<Text>,
+        redirect_url -> Nullable<Text>,
+        double_opt_in -> Bool,
+        origins -> Array<Text>,
+        active -> Bool,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    form_submissions (workspace_id, id) {
+        workspace_id -> Uuid,
+        id -> Uuid,
+        form_id -> Uuid,
+        lead_id -> Uuid,
+        list_ids -> Array<Uuid>,
+        answers -> Jsonb,
+        wording -> Text,
+        anonymous_id -> Nullable<Text>,
+        sent_from -> Nullable<Text>,
+        submitted_at -> Timestamptz,
+        confirmed_from -> Nullable<Text>,
+        confirmed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     imports (workspace_id, id) {
         workspace_id -> Uuid,
         id -> Uuid,

@@ -10,6 +10,8 @@ pub struct Settings {
     pub base: Base,
     pub notifications: Url,
     pub analytics: Url,
+    /// What links in mails begin with.
+    pub public_url: Url,
     /// Signs and opens the tokens in mails; the same in every service that makes links.
     pub keys: Keyring,
     /// The largest CSV that may be uploaded, in bytes.
@@ -22,6 +24,7 @@ impl Settings {
             base,
             notifications: read.url("NOTIFICATIONS_URL"),
             analytics: read.url("ANALYTICS_URL"),
+            public_url: read.url("CLARION_PUBLIC_URL"),
             keys: Keyring::new(read.secret("CLARION_LINK_SECRET")),
             import_limit: read.or("LEADS_IMPORT_LIMIT_MB", 1024_u64) * 1024 * 1024,
         }

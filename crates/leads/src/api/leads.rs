@@ -23,7 +23,7 @@ use crate::domain::rule;
 use crate::error::Error;
 use crate::state::State;
 use crate::store::leads::{Filter, Lead};
-use crate::store::{self, lists, members, segments};
+use crate::store::{self, lists, members, segments, submissions};
 
 /// What may be said of a person. In a PATCH what is absent stays, and null clears.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -436,6 +436,7 @@ pub(crate) async fn delete(
         .transaction(move |conn| {
             let lead = store::leads::lock(conn, workspace, id)?.ok_or(Error::LeadNotFound(id))?;
             members::forget(conn, workspace, id)?;
+            submissions::forget(conn, workspace, id)?;
             store::leads::delete(conn, workspace, id)?;
             let email = lead.email;
             outbox::push(conn, workspace, &LeadDeleted { lead_id: id, email })?;

@@ -16,7 +16,7 @@ use crate::domain::lead;
 use crate::error::Error;
 use crate::state::State;
 use crate::store::lists::List;
-use crate::store::{self, members, segments};
+use crate::store::{self, forms, members, segments};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = leads::CreateList)]
@@ -241,7 +241,7 @@ pub(crate) async fn update(
     responses(
         (status = 204, description = "The list and its memberships are gone"),
         (status = 404, description = "No such list", body = common::Problem),
-        (status = 409, description = "A segment names it", body = common::Problem),
+        (status = 409, description = "A segment or a form names it", body = common::Problem),
     )
 )]
 pub(crate) async fn delete(
@@ -259,6 +259,9 @@ pub(crate) async fn delete(
             store::lists::lock(conn, workspace, id)?.ok_or(Error::ListNotFound(id))?;
             if let Some(segment) = segments::naming_list(conn, workspace, id)? {
                 return Err(Error::ListInUse(id, segment));
+            }
+            if let Some(form) = forms::naming_list(conn, workspace, id)? {
+                return Err(Error::ListInForm(id, form));
             }
             store::lists::delete(conn, workspace, id)?;
             Ok(())

@@ -2,7 +2,9 @@
 
 pub(crate) mod audience;
 pub(crate) mod by_email;
+pub(crate) mod confirm;
 pub(crate) mod export;
+pub(crate) mod forms;
 pub(crate) mod imports;
 pub(crate) mod leads;
 pub(crate) mod lists;
@@ -10,6 +12,7 @@ pub(crate) mod members;
 pub(crate) mod page;
 pub(crate) mod preferences;
 pub(crate) mod segments;
+pub(crate) mod subscribe;
 pub(crate) mod suppressions;
 pub(crate) mod timeline;
 pub(crate) mod unsubscribe;

@@ -16,19 +16,22 @@ use crate::error::Error;
 use crate::state::State;
 use crate::store::consents::Entry;
 use crate::store::leads::{Lead, Reactions};
+use crate::store::submissions::Submission;
 use crate::store::suppressions::Suppression;
-use crate::store::{consents, leads, suppressions};
+use crate::store::{consents, leads, submissions, suppressions};
 
 /// Most lines of the consent ledger that are shown.
 const MAX_CONSENTS: i64 = 500;
+/// Most forms that are shown.
+const MAX_SUBMISSIONS: i64 = 100;
 
 /// Something that happened to a person.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = leads::TimelineItem)]
 pub(crate) struct TimelineItem {
     at: DateTime<Utc>,
-    /// `created`, `imported`, `consent`, `unsubscribed`, `suppressed`, `last_open`, `last_click`
-    /// or `updated`.
+    /// `created`, `imported`, `submitted` (a form), `consent`, `unsubscribed`, `suppressed`,
+    /// `last_open`, `last_click` or `updated`.
     kind: &'static str,
     #[schema(value_type = Object)]
     detail: Value,
@@ -77,6 +80,8 @@ fn gather(conn: &mut PgConnection, lead: &Lead) -> Result<Vec<TimelineItem>, Err
         let detail = json!({ "version": lead.version });
         items.push(TimelineItem::new(lead.updated_at, "updated", detail));
     }
+    let sent = submissions::of_lead(conn, workspace, lead.id, MAX_SUBMISSIONS)?;
+    items.extend(sent.into_iter().rev().map(submitted));
     let entries = consents::of_lead(conn, workspace, lead.id, MAX_CONSENTS)?;
     items.extend(entries.into_iter().rev().map(consent));
     let suppression = suppressions::find(conn, workspace, &lead.email_key)?;
@@ -96,6 +101,19 @@ fn born(lead: &Lead) -> TimelineItem {
         }
         None => TimelineItem::new(lead.created_at, "created", json!({})),
     }
+}
+
+/// What somebody sent in a form, and from where it was sent and confirmed.
+fn submitted(sent: Submission) -> TimelineItem {
+    let detail = json!({
+        "form_id": sent.form_id,
+        "answers": sent.answers.0,
+        "wording": sent.wording,
+        "sent_from": sent.sent_from,
+        "confirmed_from": sent.confirmed_from,
+        "confirmed_at": sent.confirmed_at,
+    });
+    TimelineItem::new(sent.submitted_at, "submitted", detail)
 }
 
 fn consent(entry: Entry) -> TimelineItem {

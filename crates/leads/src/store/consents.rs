@@ -14,7 +14,7 @@ pub(crate) struct Consent<'a> {
     pub at: DateTime<Utc>,
     /// `user:<id>`, `key:<id>`, `import:<id>`, or `lead` when the person did it.
     pub actor: &'a str,
-    /// `api`, `import`, `link`, `one_click` or `preferences`.
+    /// `api`, `import`, `link`, `one_click`, `preferences`, `form` or `double_opt_in`.
     pub method: &'a str,
     /// The sentence that was agreed to, or under which consent was withdrawn.
     pub wording: Option<&'a str>,

@@ -96,6 +96,16 @@ pub(crate) fn insert(conn: &mut PgConnection, lead: &Lead) -> QueryResult<usize>
     diesel::insert_into(leads::table).values(lead).execute(conn)
 }
 
+/// Adds a lead unless its address is taken; answers whether it was added.
+pub(crate) fn insert_unknown(conn: &mut PgConnection, lead: &Lead) -> QueryResult<bool> {
+    let added = diesel::insert_into(leads::table)
+        .values(lead)
+        .on_conflict((leads::workspace_id, leads::email_key))
+        .do_nothing()
+        .execute(conn)?;
+    Ok(added == 1)
+}
+
 pub(crate) fn find(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
@@ -133,6 +143,20 @@ pub(crate) fn lock(
         .for_update()
         .first(conn)
         .optional()
+}
+
+/// Holds the lead with this address, which was just seen to exist.
+pub(crate) fn lock_by_key(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    key: &str,
+) -> QueryResult<Lead> {
+    leads::table
+        .filter(leads::workspace_id.eq(workspace))
+        .filter(leads::email_key.eq(key))
+        .select(Lead::as_select())
+        .for_update()
+        .first(conn)
 }
 
 pub(crate) fn update(conn: &mut PgConnection, lead: &Lead) -> QueryResult<usize> {

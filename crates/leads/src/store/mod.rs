@@ -2,6 +2,7 @@
 
 pub(crate) mod audience;
 pub(crate) mod consents;
+pub(crate) mod forms;
 pub(crate) mod imports;
 pub(crate) mod leads;
 pub(crate) mod lists;
@@ -10,4 +11,5 @@ pub(crate) mod rule_sql;
 pub(crate) mod segments;
 pub(crate) mod staging;
 pub(crate) mod statement;
+pub(crate) mod submissions;
 pub(crate) mod suppressions;

@@ -2,6 +2,7 @@
 
 mod audience;
 mod consumers;
+mod forms;
 mod imports;
 mod leads;
 mod lists;
