@@ -183,6 +183,8 @@ pub const OPEN: &str = "open";
 pub const CANARY: &str = "canary";
 pub const UNSUBSCRIBE: &str = "unsubscribe";
 pub const VIEW: &str = "view";
+/// Somebody did what they were hoped to do.
+pub const GOAL: &str = "goal";
 pub const IDENTIFY: &str = "identify";
 /// What takes back what an order brought.
 pub const REFUND: &str = "refund";

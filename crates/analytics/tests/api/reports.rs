@@ -2,8 +2,8 @@
 
 use chrono::{Duration, TimeZone, Utc};
 use common::auth::{Role, Service};
-use common::events::LeadUnsubscribed;
-use common::{CampaignId, LeadId, WorkspaceId};
+use common::events::{LeadSubscribed, LeadUnsubscribed};
+use common::{CampaignId, FormId, LeadId, ListId, WorkspaceId};
 use serde_json::{Value, json};
 use testkit::{Response, eventually};
 
@@ -120,6 +120,39 @@ async fn an_unsubscribe_is_counted_once_for_its_campaign() {
     .await;
     let found = engagement(&app, mail.campaign).await;
     assert_eq!(figures(found.unsubscribes), (1, 0, 1));
+}
+
+#[tokio::test]
+async fn a_subscription_by_a_form_is_a_goal_of_a_person_who_was_a_visitor() {
+    let app = App::start().await;
+    let views = json!({ "events": [
+        { "type": "view", "anonymous_id": "v-1" }, { "type": "view", "anonymous_id": "v-2" },
+    ]});
+    sent(&app, views).await;
+    let fact = |lead_id, anonymous_id: Option<&str>| LeadSubscribed {
+        lead_id,
+        email: format!("{lead_id}@example.com"),
+        list_ids: vec![ListId::new()],
+        form_id: FormId::new(),
+        form: "Footer".into(),
+        anonymous_id: anonymous_id.map(str::to_owned),
+        at: app.clock.now(),
+    };
+    let leads = app.peer(Service::Leads);
+    leads.tell(app.workspace, &fact(LeadId::new(), Some("v-1")));
+    leads.tell(app.workspace, &fact(LeadId::new(), None));
+    let period = "from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z";
+    eventually("both have reached the goal", || async {
+        answered(&app, &format!("overview?{period}")).await["conversions"] == 2
+    })
+    .await;
+    let exactly = answered(&app, &format!("overview?{period}&uniques=exact")).await;
+    assert_eq!(
+        exactly["visitors"], 3,
+        "the first visitor is the first lead"
+    );
+    let goals = answered(&app, &format!("goals?{period}")).await;
+    assert_eq!(goals["items"][0]["name"], "Subscribed", "{goals}");
 }
 
 #[tokio::test]
