@@ -703,6 +703,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/forms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /forms`: newest first. */
+        get: operations["leads_forms_list"];
+        put?: never;
+        /** `POST /forms` */
+        post: operations["leads_forms_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/forms/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /forms/{id}` */
+        get: operations["leads_forms_get"];
+        put?: never;
+        post?: never;
+        /** `DELETE /forms/{id}`: what was sent in it stays, and can still be confirmed. */
+        delete: operations["leads_forms_delete"];
+        options?: never;
+        head?: never;
+        /** `PATCH /forms/{id}` */
+        patch: operations["leads_forms_update"];
+        trace?: never;
+    };
     "/api/v1/hooks": {
         parameters: {
             query?: never;
@@ -2870,6 +2907,11 @@ export interface components {
         };
         /**
          * Format: uuid
+         * @description A public subscription form.
+         */
+        FormId: string;
+        /**
+         * Format: uuid
          * @description What a workspace wants people to do.
          */
         GoalId: string;
@@ -3278,6 +3320,114 @@ export interface components {
             /** @description `{"all": […]}`, `{"any": […]}`, `{"not": rule}` or `{"field", "op", "value"}`. */
             rule: Record<string, never>;
         };
+        /** @description A form. In a PATCH what is absent stays, and null clears. */
+        "leads.FormBody": {
+            /**
+             * @description Whether it takes anybody; true when absent.
+             * @default null
+             */
+            active?: boolean | null;
+            /**
+             * @description What stands on its button.
+             * @default null
+             */
+            button?: string | null;
+            /**
+             * @description Whether a mail asks people to confirm it, which is the default. Who has unsubscribed is
+             *     asked in any case.
+             * @default null
+             */
+            double_opt_in?: boolean | null;
+            /**
+             * @description What is asked besides the address, at most 20.
+             * @default null
+             */
+            fields?: components["schemas"]["leads.FormField"][] | null;
+            /**
+             * @description `en` (the default) or `de`: the language of what the form has no words of its own for.
+             * @default null
+             */
+            language?: string | null;
+            /**
+             * @description The lists that people come onto, at most 20.
+             * @default null
+             */
+            list_ids?: components["schemas"]["ListId"][] | null;
+            /**
+             * @description What it is called by those who made it.
+             * @default null
+             */
+            name?: string | null;
+            /**
+             * @description Pages of these origins may send it from a browser, such as `https://shop.example`. Without
+             *     any, all may.
+             * @default null
+             */
+            origins?: string[] | null;
+            /**
+             * Format: uri
+             * @description Where people are led instead.
+             * @default null
+             */
+            redirect_url?: string | null;
+            /**
+             * @description What people read when they have sent it.
+             * @default null
+             */
+            success_message?: string | null;
+            /** @default null */
+            text?: string | null;
+            /**
+             * @description What stands above it.
+             * @default null
+             */
+            title?: string | null;
+            /**
+             * @description What people agree to; it goes into the consent ledger in exactly these words.
+             * @default null
+             */
+            wording?: string | null;
+        };
+        /** @description A question of a form. */
+        "leads.FormField": {
+            /** @description `first_name`, `last_name`, `phone`, `company` or `attributes.<name>`. */
+            field: string;
+            label: string;
+            required?: boolean;
+        };
+        /** @description A public form by which people come onto lists. */
+        "leads.FormView": {
+            active: boolean;
+            button?: string | null;
+            /**
+             * Format: int64
+             * @description How many of those are confirmed, or needed no confirmation.
+             */
+            confirmations: number;
+            /** Format: date-time */
+            created_at: string;
+            double_opt_in: boolean;
+            fields: components["schemas"]["leads.FormField"][];
+            id: components["schemas"]["FormId"];
+            language: string;
+            list_ids: components["schemas"]["ListId"][];
+            name: string;
+            origins: string[];
+            redirect_url?: string | null;
+            /**
+             * Format: int64
+             * @description How often it was sent.
+             */
+            submissions: number;
+            success_message?: string | null;
+            text?: string | null;
+            title: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description Its page, where forms of other pages are sent to as well. */
+            url: string;
+            wording: string;
+        };
         /** @description A file and what its columns mean. */
         "leads.ImportForm": {
             /** Format: binary */
@@ -3460,8 +3610,8 @@ export interface components {
             at: string;
             detail: Record<string, never>;
             /**
-             * @description `created`, `imported`, `consent`, `unsubscribed`, `suppressed`, `last_open`, `last_click`
-             *     or `updated`.
+             * @description `created`, `imported`, `submitted` (a form), `consent`, `unsubscribed`, `suppressed`,
+             *     `last_open`, `last_click` or `updated`.
              */
             kind: string;
         };
@@ -4111,6 +4261,43 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page of a list, in the list's order. */
+        "Page_leads.FormView": {
+            items: {
+                active: boolean;
+                button?: string | null;
+                /**
+                 * Format: int64
+                 * @description How many of those are confirmed, or needed no confirmation.
+                 */
+                confirmations: number;
+                /** Format: date-time */
+                created_at: string;
+                double_opt_in: boolean;
+                fields: components["schemas"]["leads.FormField"][];
+                id: components["schemas"]["FormId"];
+                language: string;
+                list_ids: components["schemas"]["ListId"][];
+                name: string;
+                origins: string[];
+                redirect_url?: string | null;
+                /**
+                 * Format: int64
+                 * @description How often it was sent.
+                 */
+                submissions: number;
+                success_message?: string | null;
+                text?: string | null;
+                title: string;
+                /** Format: date-time */
+                updated_at: string;
+                /** @description Its page, where forms of other pages are sent to as well. */
+                url: string;
+                wording: string;
+            }[];
+            /** @description Pass it as `cursor` to get the next page; null on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list, in the list's order. */
         "Page_leads.ImportView": {
             items: {
                 /** Format: int64 */
@@ -4242,8 +4429,8 @@ export interface components {
                 at: string;
                 detail: Record<string, never>;
                 /**
-                 * @description `created`, `imported`, `consent`, `unsubscribed`, `suppressed`, `last_open`, `last_click`
-                 *     or `updated`.
+                 * @description `created`, `imported`, `submitted` (a form), `consent`, `unsubscribed`, `suppressed`,
+                 *     `last_open`, `last_click` or `updated`.
                  */
                 kind: string;
             }[];
@@ -7140,6 +7327,231 @@ export interface operations {
             504: components["responses"]["Late"];
         };
     };
+    leads_forms_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description 1 to 500; 50 when absent. */
+                limit?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Forms, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_leads.FormView"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    leads_forms_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description `name`, `list_ids`, `title` and `wording` are needed */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["leads.FormBody"];
+            };
+        };
+        responses: {
+            /** @description The new form */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["leads.FormView"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    leads_forms_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The form */
+                id: components["schemas"]["FormId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The form */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["leads.FormView"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description No such form */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    leads_forms_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The form */
+                id: components["schemas"]["FormId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The form is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description No such form */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    leads_forms_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The form */
+                id: components["schemas"]["FormId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["leads.FormBody"];
+            };
+        };
+        responses: {
+            /** @description The form as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["leads.FormView"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description No such form */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            408: components["responses"]["TooSlow"];
+            /** @description Somebody else changed it */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            /** @description Fields were refused */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
     notifications_hooks_list: {
         parameters: {
             query?: {
@@ -8197,7 +8609,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A segment names it */
+            /** @description A segment or a form names it */
             409: {
                 headers: {
                     [name: string]: unknown;
