@@ -29,6 +29,10 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
             "/api/v1/campaigns/preview",
             web::post().to(preview::preview),
         )
+        .route(
+            "/api/v1/campaigns/audience",
+            web::post().to(preview::audience),
+        )
         .service(
             web::resource("/api/v1/campaigns/{id}")
                 .route(web::get().to(campaigns::get))
@@ -63,7 +67,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         campaigns::create, campaigns::list, campaigns::get, campaigns::update, campaigns::delete,
         campaigns::duplicate, lifecycle::preflight, lifecycle::test, lifecycle::start,
         lifecycle::pause, lifecycle::resume, lifecycle::cancel, reports::get_settlement,
-        reports::report, reports::speed, preview::preview,
+        reports::report, reports::speed, preview::preview, preview::audience,
     )
 )]
 struct Document;

@@ -38,6 +38,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .delete(leads::delete),
         )
         .route("/api/v1/leads/{id}/timeline", web::get().to(timeline::get))
+        .route("/api/v1/leads/{id}/lists", web::get().to(members::of_lead))
         .configure(lists_and_segments)
         .configure(consent)
         .configure(subscription)
@@ -177,6 +178,7 @@ fn internal(config: &mut ServiceConfig) {
         members::add,
         members::update,
         members::remove,
+        members::of_lead,
         segments::list,
         segments::create,
         segments::get,

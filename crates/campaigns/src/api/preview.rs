@@ -1,4 +1,4 @@
-//! `POST /api/v1/campaigns/preview`: what is being written, as somebody would get it.
+//! What is being written, as somebody would get it, and how many would.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use chassis::Unavailable;
 use chassis::auth::Caller;
 use chassis::http::Json;
 use common::auth::Scope;
-use common::dto::audience::Audience;
+use common::dto::audience::{Audience, AudienceCount, AudienceQuery};
 use common::dto::dispatch::{AmbiguousPolicy, Content};
 use common::json::RawJson;
 use content::{Compiled, Context, Need, Problem, RenderError, Rendered};
@@ -113,6 +113,34 @@ pub(crate) async fn preview(
     // A large mail takes a while; others are not to wait for it.
     let preview = web::block(move || look(&campaign, &lead)).await;
     Ok(HttpResponse::Ok().json(preview.map_err(|_| Unavailable::new("campaigns"))?))
+}
+
+/// `POST /campaigns/audience`
+#[utoipa::path(
+    post, path = "/api/v1/campaigns/audience", operation_id = "campaigns_audience", tag = "campaigns",
+    request_body = Audience,
+    responses(
+        (status = 200, description = "How many people that is now, and how many of them may be mailed", body = AudienceCount),
+        (status = 404, description = "A list or segment does not exist", body = common::Problem),
+        (status = 503, description = "The audience cannot be asked", body = common::Problem),
+    )
+)]
+pub(crate) async fn audience(
+    state: Data<State>,
+    caller: Caller,
+    body: Json<Audience>,
+) -> Result<HttpResponse, Error> {
+    caller.require(Scope::CampaignsRead)?;
+    let query = AudienceQuery {
+        workspace_id: caller.workspace,
+        audience: body.into_inner(),
+        as_of: state.host.clock.now(),
+    };
+    let count = match query.audience.is_empty() {
+        true => AudienceCount::default(),
+        false => state.peers.count(&query).await?,
+    };
+    Ok(HttpResponse::Ok().json(count))
 }
 
 /// Compiles and renders; the recipient's own links lead nowhere.

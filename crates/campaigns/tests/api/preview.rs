@@ -1,9 +1,11 @@
 //! What is being written, as somebody would get it.
 
-use common::auth::Role;
+use common::auth::{Role, Service};
 use serde_json::{Value, json};
+use wiremock::matchers::path;
+use wiremock::{Mock, ResponseTemplate};
 
-use crate::stage::Stage;
+use crate::stage::{AUDIENCE, Stage};
 
 async fn preview(stage: &Stage, body: &Value) -> Value {
     stage
@@ -77,6 +79,45 @@ async fn nothing_is_stored_and_strangers_see_nothing() {
     customer
         .post("/api/v1/campaigns/preview")
         .json(&written("text", "Hello"))
+        .send()
+        .await
+        .assert_error(403, "scope_missing");
+}
+
+#[actix_web::test]
+async fn an_audience_is_counted_while_it_is_chosen() {
+    let stage = Stage::new().await;
+    let count = |audience: Value| {
+        stage
+            .marketer
+            .post("/api/v1/campaigns/audience")
+            .json(&audience)
+            .send()
+    };
+    let chosen = json!({ "list_ids": [stage.list] });
+    let counted: Value = count(chosen.clone()).await.assert_status(200).json();
+    assert_eq!(
+        counted,
+        json!({ "count": AUDIENCE, "sendable": AUDIENCE - 1 })
+    );
+    let nobody: Value = count(json!({})).await.assert_status(200).json();
+    assert_eq!(nobody, json!({ "count": 0, "sendable": 0 }));
+
+    let problem = json!({
+        "status": 404, "code": "list_not_found", "title": "x", "detail": "list 7 does not exist"
+    });
+    Mock::given(path("/internal/audience/count"))
+        .respond_with(ResponseTemplate::new(404).set_body_json(problem))
+        .with_priority(1)
+        .mount(&stage.app.peer(Service::Leads).server)
+        .await;
+    count(chosen.clone())
+        .await
+        .assert_error(404, "refused_by_peer");
+    let customer = stage.app.as_role(Role::Customer);
+    customer
+        .post("/api/v1/campaigns/audience")
+        .json(&chosen)
         .send()
         .await
         .assert_error(403, "scope_missing");

@@ -32,7 +32,7 @@ pub struct AudienceQuery {
 }
 
 /// `POST /internal/audience/count` answers this.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AudienceCount {
     /// Everybody in it.
     pub count: i64,

@@ -96,6 +96,30 @@ impl From<(Member, String)> for MemberView {
     }
 }
 
+/// A list that a person is on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = leads::Membership)]
+pub(crate) struct Membership {
+    list_id: ListId,
+    /// The list's name.
+    name: String,
+    status: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<(Member, String)> for Membership {
+    fn from((member, name): (Member, String)) -> Self {
+        Self {
+            list_id: member.list_id,
+            name,
+            status: member.status,
+            created_at: member.created_at,
+            updated_at: member.updated_at,
+        }
+    }
+}
+
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -137,6 +161,36 @@ pub(crate) async fn list(
         .await?;
     let key = |(member, _): &(Member, String)| member.lead_id;
     Ok(Json(Page::from_rows(rows, limit, key, MemberView::from)))
+}
+
+/// `GET /leads/{id}/lists`: how a person stands to each list, by the lists' names.
+#[utoipa::path(
+    get, path = "/api/v1/leads/{id}/lists", tag = "leads", operation_id = "leads_lists_of",
+    params(("id" = LeadId, Path, description = "The lead")),
+    responses(
+        (status = 200, description = "The lists the lead is on, or has left", body = Page<Membership>),
+        (status = 404, description = "No such lead", body = common::Problem),
+    )
+)]
+pub(crate) async fn of_lead(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<LeadId>,
+) -> Result<Json<Page<Membership>>, Error> {
+    caller.require(Scope::LeadsRead)?;
+    let (workspace, id) = (caller.workspace, id.into_inner());
+    let rows = state
+        .host
+        .db
+        .run(move |conn| {
+            store::leads::find(conn, workspace, id)?.ok_or(Error::LeadNotFound(id))?;
+            Ok::<_, Error>(store::members::of_lead(conn, workspace, id)?)
+        })
+        .await?;
+    Ok(Json(Page {
+        items: rows.into_iter().map(Membership::from).collect(),
+        next_cursor: None,
+    }))
 }
 
 /// `POST /lists/{id}/members`

@@ -218,3 +218,24 @@ async fn the_ledger_only_grows() {
         assert!(error.to_string().contains("only grows"), "{error}");
     }
 }
+
+#[actix_web::test]
+async fn a_person_knows_the_lists_they_are_on() {
+    let app = start().await;
+    let lead = given_lead(&app, json!({ "email": "ada@example.com" })).await;
+    let path = format!("/api/v1/leads/{}/lists", id(&lead));
+    assert_eq!(get(&app, &path).await["items"], json!([]));
+    for (name, status) in [("Weekly", "confirmed"), ("Offers", "unsubscribed")] {
+        let list = given_list(&app, name).await;
+        join(&app, &list, &lead, status).await;
+    }
+    let page = get(&app, &path).await;
+    assert_eq!(fields(&page, "name"), ["Offers", "Weekly"]);
+    assert_eq!(fields(&page, "status"), ["unsubscribed", "confirmed"]);
+    let stranger = app.as_role_in(WorkspaceId::new(), Role::Marketer);
+    stranger
+        .get(&path)
+        .send()
+        .await
+        .assert_error(404, "lead_not_found");
+}

@@ -576,6 +576,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaigns/audience": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** `POST /campaigns/audience` */
+        post: operations["campaigns_audience"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/campaigns/preview": {
         parameters: {
             query?: never;
@@ -868,6 +885,23 @@ export interface paths {
         head?: never;
         /** `PATCH /leads/{id}` */
         patch: operations["leads_update"];
+        trace?: never;
+    };
+    "/api/v1/leads/{id}/lists": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** `GET /leads/{id}/lists`: how a person stands to each list, by the lists' names. */
+        get: operations["leads_lists_of"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/leads/{id}/timeline": {
@@ -2648,6 +2682,19 @@ export interface components {
             /** @default [] */
             segment_ids?: components["schemas"]["SegmentId"][];
         };
+        /** @description `POST /internal/audience/count` answers this. */
+        AudienceCount: {
+            /**
+             * Format: int64
+             * @description Everybody in it.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Those of them who may be mailed.
+             */
+            sendable: number;
+        };
         /**
          * Format: uuid
          * @description One piece of content to one audience.
@@ -3553,6 +3600,17 @@ export interface components {
             /** Format: int64 */
             unsubscribed: number;
         };
+        /** @description A list that a person is on. */
+        "leads.Membership": {
+            /** Format: date-time */
+            created_at: string;
+            list_id: components["schemas"]["ListId"];
+            /** @description The list's name. */
+            name: string;
+            status: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
         /**
          * @description How a person can stand to a list.
          * @enum {string}
@@ -4373,6 +4431,21 @@ export interface components {
                 id: components["schemas"]["ListId"];
                 members?: components["schemas"]["leads.MemberCounts"] | null;
                 name: string;
+                /** Format: date-time */
+                updated_at: string;
+            }[];
+            /** @description Pass it as `cursor` to get the next page; null on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page of a list, in the list's order. */
+        "Page_leads.Membership": {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                list_id: components["schemas"]["ListId"];
+                /** @description The list's name. */
+                name: string;
+                status: string;
                 /** Format: date-time */
                 updated_at: string;
             }[];
@@ -6955,6 +7028,59 @@ export interface operations {
             504: components["responses"]["Late"];
         };
     };
+    campaigns_audience: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Audience"];
+            };
+        };
+        responses: {
+            /** @description How many people that is now, and how many of them may be mailed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AudienceCount"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description A list or segment does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["UriTooLong"];
+            422: components["responses"]["InvalidInput"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            /** @description The audience cannot be asked */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            504: components["responses"]["Late"];
+        };
+    };
     campaigns_preview: {
         parameters: {
             query?: never;
@@ -8108,6 +8234,47 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["Late"];
+        };
+    };
+    leads_lists_of: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The lead */
+                id: components["schemas"]["LeadId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The lists the lead is on, or has left */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_leads.Membership"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description No such lead */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            414: components["responses"]["UriTooLong"];
             429: components["responses"]["TooMany"];
             431: components["responses"]["HeadTooLarge"];
             502: components["responses"]["BadGateway"];
