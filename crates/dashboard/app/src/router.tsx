@@ -118,6 +118,9 @@ const funnel = createRoute({
     steps: Array.isArray(search.steps) ? JSON.stringify(search.steps) : text(search.steps),
   }),
 });
+const goals = createRoute({
+  ...inAnalytics, path: "/goals", component: lazyRouteComponent(() => import("./screens/analytics/goals"), "GoalsScreen"),
+});
 const retention = createRoute({
   ...inAnalytics, path: "/retention", component: lazyRouteComponent(() => import("./screens/analytics/retention"), "RetentionScreen"),
 });
@@ -167,7 +170,7 @@ const tree = root.addChildren([
   signIn, signUp, forgot, shared,
   shell.addChildren([
     overview, campaigns, campaign, templates, template, leads, importing, lead, lists, list, segments, segment, suppressions, deliveries,
-    analytics.addChildren([figures, funnel, retention, attribution, live, shares]),
+    analytics.addChildren([figures, goals, funnel, retention, attribution, live, shares]),
     settings.addChildren([account, workspace, users, domains, senders, webhooks, keys, writeKeys, audit]),
   ]),
 ]);

@@ -83,12 +83,23 @@ export const timelineQuery = (id: string) =>
     queryFn: ({ signal }) => ask(api.GET("/api/v1/leads/{id}/timeline", { params: { path: { id } }, signal })),
   });
 
+export const membershipsQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["leads", id, "lists"],
+    queryFn: async ({ signal }) => (await ask(api.GET("/api/v1/leads/{id}/lists", { params: { path: { id } }, signal }))).items,
+  });
+
 export const importQuery = (id: string) =>
   queryOptions({
     queryKey: ["imports", id],
     queryFn: ({ signal }) => ask(api.GET("/api/v1/leads/imports/{id}", { params: { path: { id } }, signal })),
     refetchInterval: ({ state }) => (["queued", "running"].includes(state.data?.status ?? "queued") ? 500 : false),
   });
+
+export const importsQuery = queryOptions({
+  queryKey: ["imports"],
+  queryFn: async ({ signal }) => (await ask(api.GET("/api/v1/leads/imports", { params: { query: { limit: 50 } }, signal }))).items,
+});
 
 /** All lists: there are few, and choices offer every one. */
 export const listsQuery = queryOptions({
@@ -177,6 +188,24 @@ export const channelsQuery = (period: Pick<Period, "from" | "to">) =>
   queryOptions({
     queryKey: ["analytics", "channels", period],
     queryFn: ({ signal }) => ask(api.GET("/api/v1/analytics/channels", { params: { query: { ...period, limit: 20 } }, signal })),
+  });
+
+export const countriesQuery = (period: Pick<Period, "from" | "to">) =>
+  queryOptions({
+    queryKey: ["analytics", "countries", period],
+    queryFn: ({ signal }) => ask(api.GET("/api/v1/analytics/countries", { params: { query: { ...period, limit: 20 } }, signal })),
+  });
+
+export const visitsQuery = (period: Pick<Period, "from" | "to">) =>
+  queryOptions({
+    queryKey: ["analytics", "sessions", period],
+    queryFn: ({ signal }) => ask(api.GET("/api/v1/analytics/sessions", { params: { query: period }, signal })),
+  });
+
+export const goalsQuery = (period: Pick<Period, "from" | "to">) =>
+  queryOptions({
+    queryKey: ["goals", "reached", period],
+    queryFn: ({ signal }) => ask(api.GET("/api/v1/analytics/goals", { params: { query: period }, signal })),
   });
 
 /** Campaigns by their id, to call them by name. */

@@ -30,6 +30,8 @@ describe("what columns mean", () => {
 
   it("is nothing where a name holds nothing", () => {
     expect(attribute("???")).toBeNull();
+    // The API takes no name of more than a hundred characters.
+    expect(attribute(`How ${"very ".repeat(40)}long`)).toHaveLength("attributes.".length + 60);
     expect(guess(["", "!"])).toEqual({ "!": null });
   });
 });

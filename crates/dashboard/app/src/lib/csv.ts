@@ -69,8 +69,11 @@ export function guess(names: string[]): Record<string, string | null> {
   }));
 }
 
+/** Longer names are cut: the API takes none. */
+const LONGEST = 60;
+
 /** An attribute named after a column; null where the name leaves nothing. */
 export function attribute(name: string): string | null {
-  const plain = name.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "_").replace(/^_+|_+$/g, "");
+  const plain = name.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "_").replace(/^_+/, "").slice(0, LONGEST).replace(/_+$/, "");
   return plain === "" ? null : `attributes.${plain}`;
 }

@@ -5,8 +5,9 @@ function locale(): string {
 }
 
 /** Formatters are costly to make, and few are needed. */
-const made = new Map<string, Intl.NumberFormat | Intl.DateTimeFormat | Intl.RelativeTimeFormat>();
-function once<T extends Intl.NumberFormat | Intl.DateTimeFormat | Intl.RelativeTimeFormat>(key: string, make: () => T): T {
+type Formatter = Intl.NumberFormat | Intl.DateTimeFormat | Intl.RelativeTimeFormat | Intl.DisplayNames;
+const made = new Map<string, Formatter>();
+function once<T extends Formatter>(key: string, make: () => T): T {
   const name = `${locale()} ${key}`;
   const found = (made.get(name) as T | undefined) ?? make();
   made.set(name, found);
@@ -98,6 +99,22 @@ export function ago(value: string | Date, now = Date.now()): string {
     if (Math.abs(seconds) >= length) return format.format(Math.trunc(seconds / length), unit);
   }
   return format.format(0, "second");
+}
+
+/** A country by its two letters. */
+export function country(code: string): string {
+  try {
+    return once("country", () => new Intl.DisplayNames(locale(), { type: "region" })).of(code) ?? code;
+  } catch {
+    return code;
+  }
+}
+
+/** A wall-clock time of some zone (`2026-12-01T09:00`), whatever zone the viewer is in. */
+export function wallClock(value: string): string {
+  const make = () => new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
+  const read = new Date(`${value.slice(0, 16)}:00Z`);
+  return Number.isNaN(read.getTime()) ? value : once("wallClock", make).format(read);
 }
 
 export function duration(ms: number): string {

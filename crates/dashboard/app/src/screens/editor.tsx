@@ -1,4 +1,4 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -8,23 +8,23 @@ import { campaignQuery, given, listsQuery, segmentsQuery, sendersQuery, type Cam
 import { may, sessionQuery } from "../api/session";
 import type { SaveState } from "../lib/autosave";
 import { useDraft } from "../lib/draft";
-import { minorDigits, parseMoney, writeMoney } from "../lib/format";
+import { count, minorDigits, parseMoney, writeMoney } from "../lib/format";
 import { insertAt, variablesOf } from "../lib/variables";
-import { Badge, Button, Check, Confirm, Field, PageHead, SelectField, TextField, useSay, useToast } from "../ui/kit";
+import { Badge, Button, Check, Confirm, ErrorNote, Field, PageHead, SelectField, TextField, useSay, useSettled, useToast } from "../ui/kit";
 import { StatusBadge } from "../ui/status";
 import { VariableField } from "../ui/variables";
 import { Conflict } from "./conflict";
 import { Preview } from "./preview";
 import { StartDialog, TestDialog } from "./start";
 
-export type Draft = Pick<Campaign, "name" | "subject" | "preheader" | "from" | "reply_to" | "content" | "audience" | "budget" | "schedule" | "sender_id">;
+export type Draft = Pick<Campaign, "name" | "subject" | "preheader" | "from" | "reply_to" | "content" | "audience" | "budget" | "schedule" | "sender_id" | "utm">;
 
 const FORMATS = ["mjml", "markdown", "html", "text"] as const;
 const CURRENCIES = ["EUR", "USD", "GBP", "CHF", "JPY"];
 
 function draftOf(campaign: Campaign): Draft {
-  const { name, subject, preheader, from, reply_to, content, audience, budget, schedule, sender_id } = campaign;
-  return { name, subject, preheader, from, reply_to, content, audience, budget, schedule, sender_id };
+  const { name, subject, preheader, from, reply_to, content, audience, budget, schedule, sender_id, utm } = campaign;
+  return { name, subject, preheader, from, reply_to, content, audience, budget, schedule, sender_id, utm: utm ?? null };
 }
 
 export function Editor({ id, campaign, etag }: { id: string; campaign: Campaign; etag: string | undefined }) {
@@ -34,6 +34,8 @@ export function Editor({ id, campaign, etag }: { id: string; campaign: Campaign;
   const [starting, setStarting] = useState(false);
   const [testing, setTesting] = useState(false);
   const [deleting, setDeleting] = useState(false);
+  // Fields that hold what is half typed begin anew once another version was chosen.
+  const [round, setRound] = useState(0);
   const editing = useDraft<Draft>({
     shelf: `campaign.${id}`,
     value: draftOf(campaign),
@@ -61,16 +63,18 @@ export function Editor({ id, campaign, etag }: { id: string; campaign: Campaign;
         actions={
           <>
             <Button kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>
+            <Duplicate id={id} ready={flush} />
             <Button onClick={() => setTesting(true)}>{t("editor.test")}</Button>
             {may(session, "campaigns:send") && <Button kind="primary" onClick={() => setStarting(true)}>{t("editor.start")}</Button>}
           </>
         } />
       <div className="editor">
         <div className="stack wide">
-          <Basics draft={draft} change={change} problem={problem} variables={variables} />
+          <Basics key={`basics ${round}`} draft={draft} change={change} problem={problem} variables={variables} />
           <Who draft={draft} change={change} />
           <Body content={draft.content} change={change} problem={problem} variables={variables} />
-          <When draft={draft} change={change} problem={problem} />
+          <When key={`when ${round}`} draft={draft} change={change} problem={problem} />
+          <Tracking draft={draft} change={change} problem={problem} />
         </div>
         <div className="sticky stack"><Preview draft={draft} onLead={setLead} /></div>
       </div>
@@ -79,7 +83,7 @@ export function Editor({ id, campaign, etag }: { id: string; campaign: Campaign;
           load={async () => {
             const { data, etag: version } = await askFull(api.GET("/api/v1/campaigns/{id}", { params: { path: { id } } }));
             return { data: draftOf(data), etag: version };
-          }} onDone={editing.resolve} />
+          }} onDone={(...chosen) => { editing.resolve(...chosen); setRound(round + 1); }} />
       )}
       {testing && <TestDialog id={id} ready={flush} onClose={() => setTesting(false)} />}
       {starting && <StartDialog id={id} draft={draft} ready={flush} onClose={() => setStarting(false)} />}
@@ -167,8 +171,33 @@ function Who({ draft, change }: Part) {
         {segments.data && segments.data.length > 0 && choices("segment_ids", segments.data, t("editor.segments"))}
         {segments.data && segments.data.length > 0 && choices("exclude_segment_ids", segments.data, t("editor.exclude"))}
       </div>
+      <HowMany audience={audience} />
       <p className="small muted">{t("editor.audienceHint")}</p>
     </section>
+  );
+}
+
+/** How many people that is now, while it is chosen. */
+function HowMany({ audience }: { audience: Campaign["audience"] }) {
+  const { t } = useTranslation();
+  const asked = useSettled(audience, 300, JSON.stringify(audience));
+  const chosen = [...(audience.list_ids ?? []), ...(audience.segment_ids ?? [])].length > 0;
+  const counted = useQuery({
+    queryKey: ["audience", asked],
+    queryFn: ({ signal }) => ask(api.POST("/api/v1/campaigns/audience", { body: asked, signal })),
+    enabled: chosen,
+    placeholderData: keepPreviousData,
+    retry: false,
+  });
+  if (!chosen) return <p className="muted" data-testid="audience">{t("editor.nobodyChosen")}</p>;
+  if (counted.error) return <ErrorNote error={counted.error} retry={() => void counted.refetch()} />;
+  if (!counted.data) return null;
+  const { count: all, sendable } = counted.data;
+  return (
+    <p role="status" data-testid="audience">
+      <strong className="num">{count(sendable)}</strong> {t("editor.reached", { count: sendable })}
+      {all > sendable && <span className="muted"> · {t("editor.leftOut", { count: all - sendable, shown: count(all - sendable) })}</span>}
+    </p>
   );
 }
 
@@ -265,6 +294,51 @@ function When({ draft, change, problem }: Part) {
       </div>
     </section>
   );
+}
+
+const UTM = ["source", "medium", "campaign", "term", "content"] as const;
+
+/** What the campaign's links say of it to the analytics of the site that they lead to. */
+function Tracking({ draft, change, problem }: Part) {
+  const { t } = useTranslation();
+  const { utm } = draft;
+  return (
+    <section className="card stack">
+      <h2>{t("utm.title")}</h2>
+      <Check label={t("utm.on")} checked={!!utm} onChange={(event) => change({ utm: event.target.checked ? { source: "newsletter", medium: "email" } : null })} />
+      {utm && (
+        <div className="grid2">
+          {UTM.map((name) => (
+            <TextField key={name} label={t(`utm.${name}`)} value={utm[name] ?? ""} maxLength={200} autoComplete="off" error={problem?.field(`/utm/${name}`)}
+              placeholder={name === "campaign" ? draft.name : name === "medium" ? "email" : ""}
+              onChange={(event) => change({ utm: { ...given({ ...utm, [name]: event.target.value }), source: name === "source" ? event.target.value : utm.source } })} />
+          ))}
+        </div>
+      )}
+      <p className="small muted">{t("utm.hint")}</p>
+    </section>
+  );
+}
+
+function Duplicate({ id, ready }: { id: string; ready: () => Promise<boolean> }) {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const toast = useToast();
+  const say = useSay();
+  const copy = useMutation({
+    mutationFn: async () => {
+      await ready();
+      return ask(api.POST("/api/v1/campaigns/{id}/duplicate", { params: { path: { id } } }));
+    },
+    onSuccess: async (made) => {
+      await client.invalidateQueries({ queryKey: ["campaigns"], refetchType: "none" });
+      toast(t("running.copied", { name: made.name }));
+      await navigate({ to: "/campaigns/$id", params: { id: made.id } });
+    },
+    onError: (error) => toast(say(error)),
+  });
+  return <Button kind="quiet" busy={copy.isPending} onClick={() => copy.mutate()}>{t("running.copy")}</Button>;
 }
 
 function Delete({ id, name, drop, onClose }: { id: string; name: string; drop: () => void; onClose: () => void }) {

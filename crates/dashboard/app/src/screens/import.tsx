@@ -2,11 +2,11 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState, type ChangeEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { raw, type Schemas } from "../api/client";
-import { importQuery, listsQuery } from "../api/queries";
+import { api, ask, raw, type Schemas } from "../api/client";
+import { importQuery, importsQuery, listsQuery } from "../api/queries";
 import { attribute, FIELDS, guess, readHead, type Head } from "../lib/csv";
 import { count, duration } from "../lib/format";
-import { Button, Check, ErrorNote, PageHead, Ready, SelectField, Stat } from "../ui/kit";
+import { Ago, Badge, Button, Check, Confirm, ErrorNote, PageHead, Ready, SelectField, Stat } from "../ui/kit";
 import { NewList } from "./lists";
 
 type Import = Schemas["leads.ImportView"];
@@ -50,7 +50,7 @@ export function ImportWizard() {
         <ol className="plain steps">
           {STEPS.map((name) => <li key={name} aria-current={name === now ? "step" : undefined}>{t(`import.steps.${name}`)}</li>)}
         </ol>
-        {now === "file" && <ChooseFile chosen={chosen} setChosen={setChosen} list={list} setList={setList} onNext={() => setStep("columns")} />}
+        {now === "file" && <><ChooseFile chosen={chosen} setChosen={setChosen} list={list} setList={setList} onNext={() => setStep("columns")} /><Earlier /></>}
         {now === "columns" && chosen && (
           <Columns chosen={chosen} setChosen={setChosen} busy={send.isPending} error={send.error}
             onBack={() => setStep("file")} onNext={() => send.mutate(true)} />
@@ -98,6 +98,35 @@ function ChooseFile({ chosen, setChosen, list, setList, onNext }: {
         <Button kind="primary" disabled={!chosen} onClick={onNext}>{t("common.next")}</Button>
       </div>
       {adding && <NewList onClose={() => setAdding(false)} onMade={(made) => { setList(made.id); setAdding(false); }} />}
+    </section>
+  );
+}
+
+const TONES: Record<string, "good" | "bad" | "info" | ""> = { done: "good", failed: "bad", running: "info", queued: "info" };
+
+/** What was imported before, with its refused rows. */
+function Earlier() {
+  const { t } = useTranslation();
+  const runs = useQuery(importsQuery);
+  const lists = useQuery(listsQuery);
+  const items = runs.data?.filter((run) => !run.dry_run) ?? [];
+  if (items.length === 0) return <ErrorNote error={runs.error} retry={() => void runs.refetch()} />;
+  return (
+    <section className="card flush" aria-label={t("import.earlier")}>
+      <h2 style={{ padding: "14px 14px 6px" }}>{t("import.earlier")}</h2>
+      <div className="scroll"><table>
+        <thead><tr><th scope="col">{t("deliveries.when")}</th><th scope="col">{t("leads.list")}</th><th scope="col" className="end">{t("import.created")}</th><th scope="col" className="end">{t("import.updated")}</th><th scope="col" className="end">{t("import.rejected")}</th><th scope="col">{t("leads.status")}</th></tr></thead>
+        <tbody>{items.map((run) => (
+          <tr key={run.id}>
+            <td className="nowrap"><Link to="/leads/import" search={{ run: run.id }}><Ago at={run.created_at} /></Link></td>
+            <td className="break">{lists.data?.find((one) => one.id === run.list_id)?.name ?? "–"}</td>
+            <td className="end num">{count(run.created)}</td>
+            <td className="end num">{count(run.updated)}</td>
+            <td className="end num">{run.rejected > 0 ? <a href={`/api/v1/leads/imports/${run.id}/errors`} download="rejected.csv">{count(run.rejected)}</a> : count(0)}</td>
+            <td><Badge tone={TONES[run.status] ?? ""}>{t(`import.statuses.${run.status as "done"}`, { defaultValue: run.status })}</Badge></td>
+          </tr>
+        ))}</tbody>
+      </table></div>
     </section>
   );
 }
@@ -217,12 +246,21 @@ function Progress({ id }: { id: string }) {
   const client = useQueryClient();
   const run = useQuery(importQuery(id));
   const finished = run.data && over(run.data.status);
+  const [cancelling, setCancelling] = useState(false);
+  const cancel = useMutation({
+    mutationFn: () => ask(api.DELETE("/api/v1/leads/imports/{id}", { params: { path: { id } } })),
+    onSuccess: async () => {
+      setCancelling(false);
+      await client.invalidateQueries({ queryKey: ["imports"] });
+    },
+  });
   return (
     <section className="card stack">
       <Ready of={run}>
         {(found) => (
           <>
-            {!over(found.status) && <ProgressBar of={found} />}
+            {!over(found.status) && <div className="row apart"><div className="grow"><ProgressBar of={found} /></div><Button onClick={() => setCancelling(true)}>{t("import.cancel")}</Button></div>}
+            {found.status === "cancelled" && <div className="note warning" role="status">{t("import.cancelled")}</div>}
             {found.status === "done" && (
               <div className="note good" role="status">{t("import.doneText", { rows: count(found.rows), time: duration(found.took_ms ?? 0) })}</div>
             )}
@@ -240,6 +278,10 @@ function Progress({ id }: { id: string }) {
           </>
         )}
       </Ready>
+      {cancelling && !finished && (
+        <Confirm title={t("import.cancelTitle")} action={t("import.cancel")} busy={cancel.isPending} error={cancel.error}
+          onConfirm={() => cancel.mutate()} onClose={() => setCancelling(false)}><p>{t("import.cancelText")}</p></Confirm>
+      )}
     </section>
   );
 }

@@ -5,10 +5,10 @@ import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 import { api, ask, type Schemas } from "../api/client";
 import { isProblem } from "../api/problem";
-import { leadQuery, listsQuery, timelineQuery, type Lead } from "../api/queries";
+import { given, leadQuery, listsQuery, membershipsQuery, timelineQuery, type Lead } from "../api/queries";
 import { may, sessionQuery } from "../api/session";
 import { count } from "../lib/format";
-import { Ago, Badge, Button, Confirm, ErrorNote, PageHead, Ready, SelectField, TextField, useToast } from "../ui/kit";
+import { Ago, Badge, Button, Confirm, Dialog, ErrorNote, PageHead, Ready, SelectField, TextField, useToast } from "../ui/kit";
 import { values } from "./door";
 
 const STATUSES = ["new", "contacted", "qualified", "customer", "lost"] as const;
@@ -41,9 +41,9 @@ export function LeadScreen() {
             <div className="editor">
               <div className="stack wide">
                 <Edit key={etag} lead={data} etag={etag} disabled={!may(session, "leads:write")} />
-                <Attributes lead={data} />
+                <Attributes lead={data} write={may(session, "leads:write")} />
               </div>
-              <div className="stack wide"><Timeline id={id} /></div>
+              <div className="stack wide"><Memberships id={id} write={may(session, "leads:write")} /><Timeline id={id} /></div>
             </div>
             {deleting && (
               <Confirm title={t("lead.deleteTitle", { email: data.email })} name={data.email} action={t("lead.delete")} busy={remove.isPending}
@@ -99,20 +99,129 @@ function Edit({ lead, etag, disabled }: { lead: Lead; etag: string | undefined; 
   );
 }
 
-function Attributes({ lead }: { lead: Lead }) {
+type Attribute = string | number | boolean | object | null;
+const shownAttribute = (value: Attribute) => (typeof value === "string" ? value : JSON.stringify(value));
+
+/** What was typed, as what it was before: a number stays one, and so does a truth. */
+function readAttribute(text: string, before: Attribute | undefined): Attribute {
+  if (typeof before === "number" && text.trim() !== "" && !Number.isNaN(Number(text))) return Number(text);
+  if (typeof before === "boolean" && (text === "true" || text === "false")) return text === "true";
+  return text;
+}
+
+function Attributes({ lead, write }: { lead: Lead; write: boolean }) {
   const { t } = useTranslation();
-  const entries = Object.entries(lead.attributes as Record<string, unknown>);
+  const client = useQueryClient();
+  const toast = useToast();
+  const [editing, setEditing] = useState<string | null>(null);
+  const entries = Object.entries(lead.attributes as Record<string, Attribute>);
+  const set = useMutation({
+    mutationFn: (attributes: Record<string, Attribute>) => ask(api.PATCH("/api/v1/leads/{id}", { params: { path: { id: lead.id } }, body: { attributes } as Schemas["leads.LeadBody"] })),
+    onSuccess: () => client.invalidateQueries({ queryKey: ["leads"] }),
+  });
+  const remove = (name: string, value: Attribute) => set.mutate({ [name]: null }, {
+    onSuccess: () => toast(t("lead.attributeRemoved", { name }), () => set.mutate({ [name]: value })),
+  });
   return (
-    <section className="card">
-      <h2>{t("lead.attributes")}</h2>
+    <section className="card stack" aria-label={t("lead.attributes")}>
+      <div className="row apart"><h2>{t("lead.attributes")}</h2>{write && <Button small onClick={() => { set.reset(); setEditing(""); }}>{t("lead.attributeAdd")}</Button>}</div>
       <dl className="kv">
         <dt>{t("fields.score")}</dt><dd className="num">{count(lead.score)}</dd>
         {lead.source && <><dt>{t("fields.source")}</dt><dd className="break">{lead.source}</dd></>}
         {entries.map(([name, value]) => (
-          <div key={name} style={{ display: "contents" }}><dt className="break">{name}</dt><dd className="break">{typeof value === "string" ? value : JSON.stringify(value)}</dd></div>
+          <div key={name} style={{ display: "contents" }}><dt className="break">{name}</dt><dd className="row apart"><span className="break grow">{shownAttribute(value)}</span>
+            {write && <span className="row tight">
+              {typeof value !== "object" && <Button small kind="quiet" onClick={() => { set.reset(); setEditing(name); }} aria-label={t("lead.attributeEdit", { name })}>{t("common.edit")}</Button>}
+              <Button small kind="quiet" onClick={() => remove(name, value)} aria-label={t("lead.attributeRemove", { name })}>✕</Button>
+            </span>}
+          </dd></div>
         ))}
       </dl>
+      {editing === null && <ErrorNote error={set.error} />}
+      {editing !== null && (
+        <Dialog title={t(editing ? "lead.attributeOne" : "lead.attributeAdd", { name: editing })} onClose={() => setEditing(null)}>
+          <form className="stack" onSubmit={(event: FormEvent<HTMLFormElement>) => {
+            const { name = editing, value = "" } = values(event);
+            const before = entries.find(([one]) => one === name)?.[1];
+            set.mutate({ [name.trim()]: readAttribute(value, before) }, { onSuccess: () => setEditing(null) });
+          }}>
+            {!editing && <TextField label={t("segments.attribute")} name="name" required maxLength={100} autoFocus autoComplete="off" placeholder="plan" />}
+            <TextField label={t("segments.value")} name="value" autoFocus={editing !== ""} autoComplete="off"
+              defaultValue={editing ? shownAttribute(entries.find(([one]) => one === editing)?.[1] ?? "") : ""} error={isProblem(set.error) ? set.error.field("/attributes") : undefined} />
+            {isProblem(set.error) && set.error.field("/attributes") ? null : <ErrorNote error={set.error} />}
+            <div className="foot row"><Button onClick={() => setEditing(null)}>{t("common.cancel")}</Button><Button kind="primary" type="submit" busy={set.isPending}>{t("common.save")}</Button></div>
+          </form>
+        </Dialog>
+      )}
     </section>
+  );
+}
+
+const MEMBER_TONES: Record<string, "good" | "warn" | ""> = { confirmed: "good", unconfirmed: "warn" };
+
+/** What they agreed to get, and what they left. */
+function Memberships({ id, write }: { id: string; write: boolean }) {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const toast = useToast();
+  const own = useQuery(membershipsQuery(id));
+  const [adding, setAdding] = useState(false);
+  const refresh = async () => {
+    await client.invalidateQueries({ queryKey: leadQuery(id).queryKey });
+    await client.invalidateQueries({ queryKey: ["lists"], refetchType: "none" });
+  };
+  const set = useMutation({
+    mutationFn: ({ list_id, status }: { list_id: string; status: Schemas["leads.MemberStatus"] }) =>
+      ask(api.PATCH("/api/v1/lists/{id}/members/{lead_id}", { params: { path: { id: list_id, lead_id: id } }, body: { status } })),
+    onSuccess: refresh,
+  });
+  const leave = (one: Schemas["leads.Membership"]) => set.mutate({ list_id: one.list_id, status: "unsubscribed" }, {
+    onSuccess: () => toast(t("lead.left", { list: one.name }), () => set.mutate({ list_id: one.list_id, status: one.status as "confirmed" })),
+  });
+  return (
+    <section className="card stack" aria-label={t("lists.title")}>
+      <div className="row apart"><h2>{t("lists.title")}</h2>{write && <Button small onClick={() => setAdding(true)}>{t("lead.addToList")}</Button>}</div>
+      <ErrorNote error={set.error} />
+      <Ready of={own}>
+        {(items) => items.length === 0 ? <p className="muted">{t("lead.noLists")}</p> : (
+          <ul className="plain rows">{items.map((one) => (
+            <li key={one.list_id} className="row apart">
+              <div className="row grow"><Link to="/lists/$id" params={{ id: one.list_id }} className="break">{one.name}</Link><Badge tone={MEMBER_TONES[one.status] ?? ""}>{t(`member.${one.status as "confirmed"}`)}</Badge></div>
+              {write && one.status !== "unsubscribed" && <Button small kind="quiet" busy={set.isPending} onClick={() => leave(one)}>{t("lists.unsubscribe")}</Button>}
+            </li>
+          ))}</ul>
+        )}
+      </Ready>
+      {adding && <AddToList id={id} on={own.data ?? []} onClose={() => setAdding(false)} onAdded={refresh} />}
+    </section>
+  );
+}
+
+/** Whoever adds somebody says what they agreed to; it goes into their ledger. */
+function AddToList({ id, on, onClose, onAdded }: { id: string; on: Schemas["leads.Membership"][]; onClose: () => void; onAdded: () => Promise<void> }) {
+  const { t } = useTranslation();
+  const lists = useQuery(listsQuery);
+  const add = useMutation({
+    mutationFn: ({ list = "", wording = "" }: Record<string, string>) =>
+      ask(api.POST("/api/v1/lists/{id}/members", { params: { path: { id: list } }, body: { lead_id: id, status: "confirmed", ...given({ wording }) } })),
+    onSuccess: async () => {
+      onClose();
+      await onAdded();
+    },
+  });
+  const problem = isProblem(add.error) ? add.error : undefined;
+  const open = lists.data?.filter((list) => !on.some((one) => one.list_id === list.id && one.status === "confirmed")) ?? [];
+  return (
+    <Dialog title={t("lead.addToList")} onClose={onClose}>
+      {lists.data && open.length === 0 ? <p>{t("lead.onAllLists")} <Link to="/lists">{t("lists.title")}</Link></p> : (
+        <form className="stack" onSubmit={(event: FormEvent<HTMLFormElement>) => add.mutate(values(event))}>
+          <SelectField label={t("leads.list")} name="list" required>{open.map((list) => <option key={list.id} value={list.id}>{list.name}</option>)}</SelectField>
+          <TextField label={t("lead.wording")} name="wording" required maxLength={2000} hint={t("lead.wordingHint")} error={problem?.field("/wording")} />
+          {problem?.fields.length ? null : <ErrorNote error={add.error} />}
+          <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind="primary" type="submit" busy={add.isPending}>{t("lead.addToList")}</Button></div>
+        </form>
+      )}
+    </Dialog>
   );
 }
 

@@ -3,12 +3,13 @@ import { Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useLiveFigures } from "../api/live";
-import { domainsQuery, leadsQuery, overviewQuery, sendersQuery, settlementQuery, startQuery, timeseriesQuery, webhooksQuery, type Campaign } from "../api/queries";
+import { domainsQuery, leadsQuery, overviewQuery, sendersQuery, settlementQuery, speedQuery, startQuery, timeseriesQuery, webhooksQuery, type Campaign } from "../api/queries";
 import { may, sessionQuery } from "../api/session";
 import { count, money } from "../lib/format";
 import { lastDays } from "../lib/period";
 import { Chart } from "../ui/chart";
 import { Ago, Badge, Button, ErrorNote, Loading, PageHead, Ready, Segmented, Stat } from "../ui/kit";
+import { Starts } from "../ui/schedule";
 import { SettlementBar } from "../ui/settlement";
 import { StatusBadge } from "../ui/status";
 
@@ -119,7 +120,8 @@ function Alerts() {
   const senders = useQuery({ ...sendersQuery, enabled: may(session, "senders:write"), refetchInterval: 60_000 });
   const hooks = useQuery({ ...webhooksQuery, enabled: may(session, "webhooks:read"), refetchInterval: 60_000 });
   const away = senders.data?.filter((sender) => sender.enabled && sender.unreachable) ?? [];
-  const failing = hooks.data?.filter((hook) => hook.enabled ? hook.failing_since : hook.disabled_reason) ?? [];
+  // One that a person turned off is no surprise to anybody.
+  const failing = hooks.data?.filter((hook) => hook.failing_since) ?? [];
   if (away.length + failing.length === 0) return null;
   return (
     <section className="card" aria-label={t("overview.alerts")}>
@@ -139,6 +141,7 @@ function Needs({ campaigns }: { campaigns: Campaign[] }) {
   const settlements = useQueries({
     queries: active.map((campaign) => settlementQuery(campaign.id, campaign.status === "running")),
   });
+  const speeds = useQueries({ queries: active.map((campaign) => speedQuery(campaign.id, campaign.status === "running")) });
   if (active.length === 0) return null;
   return (
     <section className="card">
@@ -146,14 +149,17 @@ function Needs({ campaigns }: { campaigns: Campaign[] }) {
       <ul className="plain stack">
         {active.map((campaign, index) => {
           const settlement = settlements[index]?.data;
+          const speed = campaign.status === "running" ? speeds[index]?.data : undefined;
           const trouble = campaign.paused_reason ?? campaign.held?.reason;
           return (
             <li key={campaign.id} className="stack tight">
               <div className="row apart">
                 <div className="row"><Link to="/campaigns/$id" params={{ id: campaign.id }}>{campaign.name}</Link><StatusBadge of={campaign.status} /></div>
-                {settlement && <span className="num small muted">{t("overview.progress", {
-                  done: count(settlement.audience - settlement.pending), audience: count(settlement.audience),
-                })}</span>}
+                <span className="num small muted">
+                  {campaign.status === "scheduled" && campaign.schedule && <Starts schedule={campaign.schedule} />}
+                  {speed && settlement && settlement.pending > 0 && <>{t("overview.speed", { count: Math.round(speed.per_second), shown: count(Math.round(speed.per_second)) })} · </>}
+                  {settlement && settlement.audience > 0 && t("overview.progress", { done: count(settlement.audience - settlement.pending), audience: count(settlement.audience) })}
+                </span>
               </div>
               {settlement && settlement.audience > 0 && <SettlementBar of={settlement} />}
               {trouble && <div className="note warning">{trouble}</div>}

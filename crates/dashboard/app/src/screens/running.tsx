@@ -5,10 +5,11 @@ import { useTranslation } from "react-i18next";
 import { api, ask } from "../api/client";
 import { campaignQuery, reportQuery, settlementQuery, speedQuery, timeseriesQuery, type Campaign } from "../api/queries";
 import { may, sessionQuery } from "../api/session";
-import { count, dateTime, duration, money, percent } from "../lib/format";
+import { count, dateTime, decimal, duration, money, percent } from "../lib/format";
 import { around } from "../lib/period";
 import { Chart } from "../ui/chart";
 import { Button, Confirm, ErrorNote, PageHead, Ready, Stat, useToast } from "../ui/kit";
+import { Starts } from "../ui/schedule";
 import { SettlementFigures } from "../ui/settlement";
 import { StatusBadge } from "../ui/status";
 
@@ -72,7 +73,7 @@ export function Running({ campaign }: { campaign: Campaign }) {
         {campaign.paused_reason && <div className="note warning" role="status"><h3>{t("running.pausedWhy")}</h3>{campaign.paused_reason}</div>}
         {campaign.held && <div className="note warning" role="status"><h3>{t("running.held")}</h3>{campaign.held.reason}</div>}
         {status === "scheduled" && campaign.schedule && (
-          <div className="note">{t("running.scheduledFor", { at: campaign.schedule.at.replace("T", " "), zone: campaign.schedule.timezone ?? "UTC" })}</div>
+          <div className="note"><Starts schedule={campaign.schedule} /></div>
         )}
         {status !== "scheduled" && (
           <section className="card stack" aria-label={t("settlement.title")}>
@@ -123,12 +124,15 @@ function Report({ campaign, moving }: { campaign: Campaign; moving: boolean }) {
                   note={hits && t("running.hits", { unique: count(hits.unique), human: count(hits.human), machine: count(hits.machine) })} />
               );
             })}
+            {found.opens && found.clicks && <Stat label={t("running.clickToOpen")} value={percent(found.clicks.unique, found.opens.unique)} note={t("running.clickToOpenNote")} />}
             {found.conversions.currency && (found.conversions.orders > 0 || found.conversions.bookings > 0) && (
               <Stat label={t("running.net")} value={money(found.conversions.net, found.conversions.currency)} />
             )}
+            {campaign.budget && <Stat label={t("editor.budget")} value={money(campaign.budget.amount, campaign.budget.currency)}
+              note={campaign.budget.amount > 0 && campaign.budget.currency === found.conversions.currency && t("running.return", { times: decimal(found.conversions.net / campaign.budget.amount) })} />}
           </section>
           <section className="card">
-            <h2>{t("running.chart")}</h2>
+            <div className="row apart"><h2>{t("running.chart")}</h2><a className="button small" href={`/api/v1/analytics/export?campaign_id=${campaign.id}&from=${encodeURIComponent(period.from)}`} download={`${campaign.name}.csv`}>{t("analytics.export")}</a></div>
             <Ready of={series}>
               {({ points }) => <Chart interval={period.interval} at={points.map((point) => point.at)} series={[
                 { label: t("running.opens"), values: points.map((point) => point.opens), tone: "accent" },
@@ -140,7 +144,7 @@ function Report({ campaign, moving }: { campaign: Campaign; moving: boolean }) {
           <section className="card flush">
             <h2 style={{ padding: "14px 14px 6px" }}>{t("running.links")}</h2>
             {found.links && found.links.length > 0 ? (
-              <div className="scroll"><table>
+              <div className="scroll" tabIndex={0}><table>
                 <thead><tr><th scope="col">{t("running.link")}</th><th scope="col" className="end">{t("running.people")}</th><th scope="col" className="end">{t("running.clicks")}</th><th scope="col" className="end">{t("running.machine")}</th></tr></thead>
                 <tbody>{found.links.map((link) => (
                   <tr key={link.url}><td className="break">{link.url}</td><td className="end num">{count(link.unique)}</td><td className="end num">{count(link.human)}</td><td className="end num muted">{count(link.machine)}</td></tr>

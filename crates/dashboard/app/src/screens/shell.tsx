@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, onExpired } from "../api/client";
 import { sessionQuery, signOut, switchTo, type Session } from "../api/session";
@@ -9,6 +9,9 @@ import { applyTheme, storedTheme, type Theme } from "../lib/theme";
 import { Brand } from "../ui/brand";
 import { Button, Dialog, useSay, useToast } from "../ui/kit";
 import { SignInForm } from "./door";
+
+const Palette = lazy(() => import("./palette").then((module) => ({ default: module.Palette })));
+const MAC = /Mac|iPhone|iPad/.test(navigator.userAgent);
 
 const GROUPS = [
   ["", [["/", "overview"]]],
@@ -21,7 +24,18 @@ const GROUPS = [
 export function Shell() {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
+  const [jumping, setJumping] = useState(false);
   const { pathname } = useLocation();
+  useEffect(() => {
+    const key = (event: KeyboardEvent) => {
+      if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+      event.preventDefault();
+      // Not over another dialog, whose text would be lost sight of.
+      if (!document.querySelector("dialog[open]")) setJumping(true);
+    };
+    addEventListener("keydown", key);
+    return () => removeEventListener("keydown", key);
+  }, []);
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
   // A new screen begins at its top, for eyes and for screen readers.
@@ -39,6 +53,9 @@ export function Shell() {
       </div>
       <div id="side" className={open ? "side open" : "side"} onKeyDown={(event) => event.key === "Escape" && setOpen(false)}>
         <Link to="/" className="brand"><Brand /></Link>
+        <button type="button" className="button jump" onClick={() => { setOpen(false); setJumping(true); }}>
+          <span>{t("palette.title")}</span><kbd>{MAC ? "⌘K" : t("palette.keys")}</kbd>
+        </button>
         <nav aria-label={t("shell.nav")}>
           {GROUPS.map(([group, links]) => (
             <div key={group}>
@@ -56,6 +73,7 @@ export function Shell() {
         <Me />
       </div>
       <main id="main" tabIndex={-1} ref={main}><Outlet /></main>
+      {jumping && <Suspense><Palette onClose={() => setJumping(false)} /></Suspense>}
       <Expired />
     </div>
   );

@@ -5,6 +5,7 @@ import {
 import { useTranslation } from "react-i18next";
 import { isProblem } from "../api/problem";
 import { ago, dateTime } from "../lib/format";
+import { refusalOf } from "../lib/refusals";
 
 type ButtonProps = ButtonHTMLAttributes<HTMLButtonElement> & {
   kind?: "primary" | "danger" | "danger primary" | "quiet" | "";
@@ -21,6 +22,18 @@ export function Button({ kind = "", small, busy, className, children, type = "bu
   );
 }
 
+/** What a service said of a field, in the reader's language where it is said often. */
+export function useRefusal() {
+  const { t } = useTranslation();
+  return useCallback((detail: string): string => {
+    const known = detail.split("; ").map((part) => {
+      const found = refusalOf(part);
+      return found ? t(`errors.details.${found.name}` as "errors.details.between", found.filled) : part;
+    });
+    return known.join("; ");
+  }, [t]);
+}
+
 /** A label with its control, a hint and what is wrong. */
 export function Field({ label, hint, error, children, className }: {
   label: ReactNode;
@@ -30,6 +43,7 @@ export function Field({ label, hint, error, children, className }: {
   children: (control: { id: string; "aria-describedby"?: string; "aria-invalid"?: true; className: string }) => ReactNode;
 }) {
   const id = useId();
+  const told = useRefusal();
   const described = [hint ? `${id}-hint` : "", error ? `${id}-error` : ""].filter(Boolean).join(" ");
   return (
     <div className={`field ${className ?? ""}`}>
@@ -41,7 +55,7 @@ export function Field({ label, hint, error, children, className }: {
         ...(error && { "aria-invalid": true as const }),
       })}
       {hint && <div className="hint" id={`${id}-hint`}>{hint}</div>}
-      {error && <div className="wrong" id={`${id}-error`}>{error}</div>}
+      {error && <div className="wrong" id={`${id}-error`}>{told(error)}</div>}
     </div>
   );
 }
@@ -155,7 +169,8 @@ export function Loading() {
 
 /** What went wrong, in a sentence that says what to do. */
 export function useSay() {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
+  const told = useRefusal();
   return useCallback((error: unknown): string => {
     if (!isProblem(error)) return t("errors.unknown");
     if (error.status === 0) return t("errors.offline");
@@ -165,9 +180,11 @@ export function useSay() {
     if (error.status === 429) return t("errors.tooMany");
     if (error.status === 503) return t("errors.away", { detail: error.message });
     const fields = error.fields.filter((field) => !error.message.includes(field.detail));
-    const details = fields.map((field) => `${field.pointer.replace(/^\//, "")}: ${field.detail}`);
-    return [error.message || t("errors.unknown"), ...details].join(" · ");
-  }, [t]);
+    const details = fields.map((field) => `${field.pointer.replace(/^\//, "")}: ${told(field.detail)}`);
+    const known = `errors.codes.${error.code}`;
+    const message = i18n.exists(known) ? t(known as "errors.codes.email_taken") : error.message;
+    return [message || t("errors.unknown"), ...details].join(" · ");
+  }, [t, i18n, told]);
 }
 
 export function ErrorNote({ error, retry }: { error: unknown; retry?: () => void }) {

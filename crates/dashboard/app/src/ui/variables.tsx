@@ -1,4 +1,4 @@
-import { useId, useRef, useState, type KeyboardEvent, type ReactNode, type RefObject } from "react";
+import { useId, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode, type RefObject } from "react";
 import { useTranslation } from "react-i18next";
 import { complete, fitting, partialAt, type Partial } from "../lib/completion";
 import { mayBeEmpty } from "../lib/variables";
@@ -38,17 +38,21 @@ export function VariableField({ label, hint, error, value, variables, onChange, 
     setChosen(0);
     if (next) setPlace(placeOf(element, next.start));
   };
+  const caret = useRef<number | null>(null);
   const take = (variable: string) => {
-    const element = own.current;
-    if (!element || !partial) return;
+    if (!partial) return;
     const next = complete(value, partial, variable, mayBeEmpty(variable));
+    caret.current = next.caret;
     onChange(next.text);
     setPartial(undefined);
-    requestAnimationFrame(() => {
-      element.focus();
-      element.setSelectionRange(next.caret, next.caret);
-    });
   };
+  // Before the next key: whoever types on at once types in the right place.
+  useLayoutEffect(() => {
+    if (caret.current === null) return;
+    own.current?.focus();
+    own.current?.setSelectionRange(caret.current, caret.current);
+    caret.current = null;
+  }, [value]);
   const key = (event: KeyboardEvent<Element>) => {
     if (!open) return;
     const moves: Record<string, number> = { ArrowDown: 1, ArrowUp: -1 };

@@ -35,7 +35,7 @@ await browse(async (page, { context, complaints }) => {
   await until("it is stored", async () => (await stored()).subject === "three");
 
   // Two people: nobody is overwritten unseen.
-  await ask("PATCH", `/campaigns/${draft.id}`, { subject: "theirs" });
+  await ask("PATCH", `/campaigns/${draft.id}`, { subject: "theirs", reply_to: "theirs@example.com" });
   await subject.fill("mine");
   const dialog = page.getByRole("dialog", { name: "Somebody else changed this campaign" });
   await dialog.waitFor();
@@ -45,6 +45,7 @@ await browse(async (page, { context, complaints }) => {
   await dialog.getByRole("button", { name: "Take the stored one" }).click();
   await saved();
   expect("the field", await subject.inputValue(), "theirs");
+  expect("a field that nobody here touched", await page.getByLabel("Reply to").inputValue(), "theirs@example.com");
   await ask("PATCH", `/campaigns/${draft.id}`, { preheader: "theirs too" });
   await subject.fill("mine again");
   await dialog.getByRole("button", { name: "Keep mine" }).click();

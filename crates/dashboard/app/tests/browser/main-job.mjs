@@ -49,6 +49,7 @@ await browse(async (page, { complaints }) => {
   await page.getByLabel("Sender name").fill("Ada");
   await page.getByLabel("Sender email").fill("ada@example.com");
   await page.getByLabel("Newsletter").check();
+  await page.getByTestId("audience").getByText(`${PEOPLE} people get it`).waitFor();
   // The preview is of a person of this list, in a frame that shows the mail and runs nothing.
   await page.getByTestId("preview-subject").getByText("Hello Person 0").waitFor();
   const frame = page.frameLocator("iframe");
@@ -105,6 +106,16 @@ await browse(async (page, { complaints }) => {
   await page.getByRole("row", { name: /Spring/ }).getByText("Finished").waitFor();
   await page.getByRole("link", { name: "Spring" }).click();
   await page.getByRole("cell", { name: "https://example.com/" }).waitFor();
+
+  // By a few letters to anywhere, without the mouse.
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox", { name: "A screen, campaign, list or person" }).fill("person3@");
+  await page.getByRole("option", { name: /person3@example.com/ }).waitFor();
+  await page.getByRole("combobox").last().fill("newsl");
+  await page.getByRole("option", { name: /Newsletter/ }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Newsletter" }).waitFor();
+  await page.goBack();
 
   // It all works again after the page was left: nothing was kept but the session's cookie.
   await page.reload();

@@ -82,7 +82,7 @@ await browse(async (page, { context }) => {
   await tour(page, [
     ["/", "Your first campaign"], ["/campaigns", "No campaigns yet"], ["/templates", "No templates yet"], ["/leads", "No leads yet"], ["/leads/import", "CSV file"],
     ["/lists", "No lists yet"], ["/segments", "No segments yet"], ["/segments/new", "Fill in every condition"], ["/suppressions", "Nobody is suppressed"],
-    ["/analytics", "No link was followed"], ["/analytics/funnel", "Nobody took the first step"], ["/analytics/retention", "Nobody came in this period"],
+    ["/analytics", "No link was followed"], ["/analytics/goals", "No goals yet"], ["/analytics/funnel", "Nobody took the first step"], ["/analytics/retention", "Nobody came in this period"],
     ["/analytics/attribution", "No goal or order yet"], ["/analytics/live", "Waiting for what happens"], ["/analytics/shares", "Nothing is shared"], ["/deliveries", "No messages here"], ["/settings", "Your account"], ["/settings/workspace", "Name of the workspace"],
     ["/settings/people", "Who works in this workspace"], ["/settings/domains", "No domains yet"], ["/settings/senders", "SMTP servers"],
     ["/settings/webhooks", "No webhooks yet"], ["/settings/keys", "No keys yet"], ["/settings/people", "No own roles"],
@@ -134,7 +134,8 @@ await browse(async (page, { context }) => {
   ], "full");
 
   // What happens now, and what whoever has a link sees.
-  await tour(page, [["/analytics/funnel", "no further"], ["/analytics/retention", "Came"], ["/analytics/attribution", "window.ran"], ["/analytics/shares", "window.ran"],
+  await ask("POST", "/analytics/goals", { name: hostile.slice(0, 150), type: "view" });
+  await tour(page, [["/analytics", "window.ran"], ["/analytics/goals", "window.ran"], ["/analytics/funnel", "no further"], ["/analytics/retention", "Came"], ["/analytics/attribution", "window.ran"], ["/analytics/shares", "window.ran"],
     [`/shared/${share.url.split("/").at(-1)}`, "window.ran"], ["/shared/nothing", "shows nothing any more"]], "figures");
   await page.goto(`${url}/analytics/live`);
   await page.getByText("Live", { exact: true }).and(page.locator(".badge")).waitFor();
@@ -162,7 +163,8 @@ await browse(async (page, { context }) => {
   // Dialogs, and typing into what searches.
   for (const [path, button] of [
     ["/campaigns", "New campaign"], ["/leads", "Add lead"], ["/lists", "New list"], ["/suppressions", "Suppress an address"], ["/settings/people", "Add with a password"],
-    ["/settings/people", "Invite"], ["/settings/people", "New role"], ["/settings/write-keys", "New write key"], ["/analytics/shares", "New link"], ["/analytics/shares", "End"], ["/settings/write-keys", "Use it"],
+    ["/settings/people", "Invite"], ["/settings/people", "New role"], ["/settings/write-keys", "New write key"], ["/analytics/shares", "New link"], ["/analytics/goals", "New goal"], ["/analytics/goals", "Edit"], [`/leads/${lead.id}`, "Add attribute"], [`/leads/${lead.id}`, "Add to a list"],
+    [`/lists/${list.id}`, "Edit"], ["/settings/senders", "Edit"], ["/settings/webhooks", "Edit"], ["/", "Go to…"], ["/analytics/shares", "End"], ["/settings/write-keys", "Use it"],
     ["/settings/write-keys", "Revoke"], ["/settings", "Set up an authenticator app"],
     ["/settings/domains", "Add domain"], ["/settings/senders", "Add mail server"], ["/settings/webhooks", "Add webhook"], ["/settings/keys", "New key"],
     ["/settings/domains", "New keys"], ["/settings/senders", "Warm-up"], ["/settings/webhooks", "New secret"], ["/templates", "New template"],

@@ -5,7 +5,7 @@ import { may, sessionQuery } from "../../api/session";
 import { PageHead, Segmented } from "../../ui/kit";
 
 const TABS = [
-  ["/analytics", "figures"], ["/analytics/funnel", "funnel"], ["/analytics/retention", "retention"], ["/analytics/attribution", "attribution"],
+  ["/analytics", "figures"], ["/analytics/goals", "goals"], ["/analytics/funnel", "funnel"], ["/analytics/retention", "retention"], ["/analytics/attribution", "attribution"],
   ["/analytics/live", "live"], ["/analytics/shares", "shares"],
 ] as const;
 

@@ -125,7 +125,7 @@ export function Senders() {
         {(items) => items.length === 0 ? <div className="card"><Empty title={t("senders.none")}>{t("senders.noneText")}</Empty></div>
           : <>{items.map((sender) => <SenderCard key={sender.id} sender={sender} />)}</>}
       </Ready>
-      {adding && <NewSender onClose={() => setAdding(false)} />}
+      {adding && <EditSender onClose={() => setAdding(false)} />}
     </section>
   );
 }
@@ -135,6 +135,7 @@ function SenderCard({ sender }: { sender: Sender }) {
   const client = useQueryClient();
   const toast = useToast();
   const [warming, setWarming] = useState(false);
+  const [editing, setEditing] = useState(false);
   const [deleting, setDeleting] = useState(false);
   const params = { path: { id: sender.id } };
   const refresh = () => client.invalidateQueries({ queryKey: sendersQuery.queryKey });
@@ -153,6 +154,7 @@ function SenderCard({ sender }: { sender: Sender }) {
         <div className="row"><h2 className="break">{sender.name}</h2><Badge tone={sender.enabled ? "good" : ""}>{t(sender.enabled ? "senders.on" : "senders.off")}</Badge>{sender.read_only && <Badge>{t("senders.own")}</Badge>}</div>
         <div className="row">
           {!sender.read_only && <Button small kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>}
+          {!sender.read_only && <Button small onClick={() => setEditing(true)}>{t("common.edit")}</Button>}
           {!sender.read_only && <Button small onClick={() => setWarming(true)}>{t("warmUp.title")}</Button>}
           {!sender.read_only && <Button small busy={enable.isPending} onClick={() => enable.mutate(!sender.enabled)}>{t(sender.enabled ? "senders.disable" : "senders.enable")}</Button>}
           <Button small kind="primary" busy={test.isPending} onClick={() => test.mutate()}>{t("senders.test")}</Button>
@@ -168,6 +170,7 @@ function SenderCard({ sender }: { sender: Sender }) {
       </dl>
       {test.data && <div className={`note ${test.data.ok ? "good" : "error"}`} role="status">{test.data.detail} ({duration(test.data.took_ms)})</div>}
       <ErrorNote error={test.error ?? enable.error} />
+      {editing && <EditSender of={sender} onClose={() => setEditing(false)} />}
       {warming && <WarmUpDialog sender={sender} onClose={() => setWarming(false)} onSaved={refresh} />}
       {deleting && (
         <Confirm title={t("senders.deleteTitle", { name: sender.name })} name={sender.name} action={t("common.delete")} busy={remove.isPending}
@@ -177,16 +180,20 @@ function SenderCard({ sender }: { sender: Sender }) {
   );
 }
 
-function NewSender({ onClose }: { onClose: () => void }) {
+/** A mail server, new or known. The password of a known one is never shown; an empty field keeps it. */
+function EditSender({ of, onClose }: { of?: Sender; onClose: () => void }) {
   const { t } = useTranslation();
   const client = useQueryClient();
   const add = useMutation({
-    mutationFn: ({ name = "", host = "", port = "", tls = "", user = "", password = "", per_second = "" }: Record<string, string>) =>
-      ask(api.POST("/api/v1/senders", {
-        body: {
-          name, host: host.trim(), ...(port && { port: Number(port) }), ...(tls && { tls }), ...(user && { user, password }), ...(per_second && { per_second: Number(per_second) }),
-        },
-      })),
+    mutationFn: ({ name = "", host = "", port = "", tls = "", user = "", password = "", per_second = "", connections = "", domains = "" }: Record<string, string>) => {
+      const body = {
+        name, host: host.trim(), domains: domains.split(/[\s,]+/).filter(Boolean), ...(port && { port: Number(port) }), ...(tls && { tls }),
+        ...(connections && { connections: Number(connections) }), ...(user && { user }), ...(password && { password }),
+        // What was emptied of a known one is taken away.
+        ...(per_second ? { per_second: Number(per_second) } : of && { per_second: null }), ...(of && !user && { user: null, password: null }),
+      };
+      return of ? ask(api.PATCH("/api/v1/senders/{id}", { params: { path: { id: of.id } }, body })) : ask(api.POST("/api/v1/senders", { body }));
+    },
     onSuccess: async () => {
       await client.invalidateQueries({ queryKey: sendersQuery.queryKey });
       onClose();
@@ -194,22 +201,25 @@ function NewSender({ onClose }: { onClose: () => void }) {
   });
   const problem = isProblem(add.error) ? add.error : undefined;
   return (
-    <Dialog title={t("senders.new")} onClose={onClose}>
+    <Dialog title={t(of ? "senders.edit" : "senders.new")} onClose={onClose}>
       <form className="stack" onSubmit={(event: FormEvent<HTMLFormElement>) => add.mutate(values(event))}>
-        <TextField label={t("senders.name")} name="name" required autoFocus autoComplete="off" error={problem?.field("/name")} />
+        <TextField label={t("senders.name")} name="name" required autoFocus autoComplete="off" defaultValue={of?.name} error={problem?.field("/name")} />
         <div className="grid2">
-          <TextField label={t("senders.host")} name="host" required placeholder="smtp.example.com" autoComplete="off" error={problem?.field("/host")} />
-          <TextField label={t("senders.port")} name="port" type="number" min={1} max={65535} placeholder="587" error={problem?.field("/port")} />
-          <SelectField label={t("senders.tls")} name="tls" error={problem?.field("/tls")}>
+          <TextField label={t("senders.host")} name="host" required placeholder="smtp.example.com" autoComplete="off" defaultValue={of?.host} error={problem?.field("/host")} />
+          <TextField label={t("senders.port")} name="port" type="number" min={1} max={65535} placeholder="587" defaultValue={of?.port} error={problem?.field("/port")} />
+          <SelectField label={t("senders.tls")} name="tls" defaultValue={of?.tls ?? ""} error={problem?.field("/tls")}>
             <option value="">{t("senders.tlsUsual")}</option>
             {(["required", "implicit", "opportunistic", "none"] as const).map((one) => <option key={one} value={one}>{t(`tls.${one}`)}</option>)}
           </SelectField>
-          <TextField label={t("senders.rate")} name="per_second" type="number" min={0} step="any" hint={t("common.optional")} error={problem?.field("/per_second")} />
-          <TextField label={t("senders.user")} name="user" autoComplete="off" error={problem?.field("/user")} />
-          <TextField label={t("door.password")} name="password" type="password" autoComplete="new-password" error={problem?.field("/password")} />
+          <TextField label={t("senders.rate")} name="per_second" type="number" min={0} step="any" hint={t("common.optional")} defaultValue={of?.per_second ?? ""} error={problem?.field("/per_second")} />
+          <TextField label={t("senders.connectionsMost")} name="connections" type="number" min={1} max={64} placeholder="4" defaultValue={of?.connections} error={problem?.field("/connections")} />
+          <TextField label={t("senders.user")} name="user" autoComplete="off" defaultValue={of?.user ?? ""} error={problem?.field("/user")} />
+          <TextField label={t("door.password")} name="password" type="password" autoComplete="new-password" hint={of?.authenticated ? t("senders.passwordKept") : ""} error={problem?.field("/password")} />
         </div>
+        <TextField label={t("senders.for")} name="domains" autoComplete="off" placeholder="example.com" defaultValue={of?.domains.join(", ")} hint={t("senders.forHint")}
+          error={problem?.fields.filter((field) => field.pointer.startsWith("/domains")).map((field) => field.detail).join("; ") || undefined} />
         {problem?.fields.length ? null : <ErrorNote error={add.error} />}
-        <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind="primary" type="submit" busy={add.isPending}>{t("senders.new")}</Button></div>
+        <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind="primary" type="submit" busy={add.isPending}>{t(of ? "common.save" : "senders.new")}</Button></div>
       </form>
     </Dialog>
   );

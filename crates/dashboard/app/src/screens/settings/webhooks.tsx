@@ -2,7 +2,7 @@ import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tansta
 import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, type Schemas } from "../../api/client";
-import { isProblem } from "../../api/problem";
+import { isProblem, type ProblemError } from "../../api/problem";
 import { given, webhooksQuery } from "../../api/queries";
 import { dateTime, isAhead } from "../../lib/format";
 import { Ago, Badge, Button, Confirm, Copy, Dialog, Empty, ErrorNote, Ready, SelectField, TextField, useToast } from "../../ui/kit";
@@ -52,11 +52,45 @@ function NewHook({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title={t("webhooks.new")} onClose={onClose}>
       <form className="stack" onSubmit={(event: FormEvent<HTMLFormElement>) => add.mutate(values(event))}>
-        <TextField label={t("webhooks.url")} name="url" type="url" required autoFocus placeholder="https://example.com/hook" error={problem?.field("/url")} />
-        <TextField label={t("webhooks.events")} name="events" placeholder="*" hint={t("webhooks.eventsHint")} error={problem?.fields.filter((field) => field.pointer.startsWith("/events")).map((field) => field.detail).join("; ")} />
-        <TextField label={t("lists.description")} name="description" error={problem?.field("/description")} />
+        <HookFields problem={problem} />
         {problem?.fields.length ? null : <ErrorNote error={add.error} />}
         <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind="primary" type="submit" busy={add.isPending}>{t("webhooks.new")}</Button></div>
+      </form>
+    </Dialog>
+  );
+}
+
+function HookFields({ of, problem }: { of?: Webhook; problem: ProblemError | undefined }) {
+  const { t } = useTranslation();
+  const wrong = problem?.fields.filter((field) => field.pointer.startsWith("/events")).map((field) => field.detail).join("; ");
+  return (
+    <>
+      <TextField label={t("webhooks.url")} name="url" type="url" required autoFocus placeholder="https://example.com/hook" defaultValue={of?.url} error={problem?.field("/url")} />
+      <TextField label={t("webhooks.events")} name="events" placeholder="*" defaultValue={of?.events.join(" ")} hint={t("webhooks.eventsHint")} error={wrong || undefined} />
+      <TextField label={t("lists.description")} name="description" defaultValue={of?.description} error={problem?.field("/description")} />
+    </>
+  );
+}
+
+function EditHook({ of, onClose, onSaved }: { of: Webhook; onClose: () => void; onSaved: () => Promise<void> }) {
+  const { t } = useTranslation();
+  const save = useMutation({
+    mutationFn: ({ url = "", description = "", events = "" }: Record<string, string>) => {
+      const wanted = events.split(/[\s,]+/).filter(Boolean);
+      return ask(api.PATCH("/api/v1/webhooks/{id}", { params: { path: { id: of.id } }, body: { url: url.trim(), description, events: wanted.length ? wanted : ["*"] } }));
+    },
+    onSuccess: async () => {
+      onClose();
+      await onSaved();
+    },
+  });
+  const problem = isProblem(save.error) ? save.error : undefined;
+  return (
+    <Dialog title={t("webhooks.edit")} onClose={onClose}>
+      <form className="stack" onSubmit={(event: FormEvent<HTMLFormElement>) => save.mutate(values(event))}>
+        <HookFields of={of} problem={problem} />
+        {problem?.fields.length ? null : <ErrorNote error={save.error} />}
+        <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind="primary" type="submit" busy={save.isPending}>{t("common.save")}</Button></div>
       </form>
     </Dialog>
   );
@@ -69,6 +103,7 @@ function HookCard({ hook }: { hook: Webhook }) {
   const [open, setOpen] = useState(false);
   const [deleting, setDeleting] = useState(false);
   const [rotating, setRotating] = useState(false);
+  const [editing, setEditing] = useState(false);
   const params = { path: { id: hook.id } };
   const refresh = () => client.invalidateQueries({ queryKey: webhooksQuery.queryKey });
   const test = useMutation({
@@ -94,6 +129,7 @@ function HookCard({ hook }: { hook: Webhook }) {
           <Button small kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>
           <Button small busy={enable.isPending} onClick={() => enable.mutate(!hook.enabled)}>{t(hook.enabled ? "senders.disable" : "senders.enable")}</Button>
           <Button small busy={test.isPending} onClick={() => test.mutate()}>{t("webhooks.test")}</Button>
+          <Button small onClick={() => setEditing(true)}>{t("common.edit")}</Button>
           <Button small onClick={() => setRotating(true)}>{t("webhooks.rotate")}</Button>
           <Button small aria-expanded={open} onClick={() => setOpen(!open)}>{t("webhooks.deliveries")}</Button>
         </div>
@@ -104,6 +140,7 @@ function HookCard({ hook }: { hook: Webhook }) {
       {hook.failing_since && hook.enabled && <div className="note warning">{t("webhooks.failingSince")} <Ago at={hook.failing_since} /></div>}
       <ErrorNote error={test.error ?? enable.error} />
       {open && <HookDeliveries id={hook.id} />}
+      {editing && <EditHook of={hook} onClose={() => setEditing(false)} onSaved={refresh} />}
       {rotating && <Rotate hook={hook} onClose={() => setRotating(false)} onDone={refresh} />}
       {deleting && (
         <Confirm title={t("webhooks.deleteTitle")} name={hook.url} action={t("common.delete")} busy={remove.isPending} error={remove.error}
