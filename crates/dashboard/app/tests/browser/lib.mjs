@@ -1,4 +1,5 @@
 // A real Chromium, and what every test of a screen watches for.
+import { createHmac } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
@@ -85,4 +86,14 @@ export async function asking(context) {
     if (!answer.ok()) throw new Error(`${method} ${path}: ${answer.status()} ${await answer.text()}`);
     return answer.status() === 204 ? null : answer.json();
   };
+}
+
+/** What an authenticator app shows for a key (RFC 6238). */
+export function codeOf(secret, now = Date.now()) {
+  const bits = [...secret].map((sign) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(sign).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(now / 30_000)));
+  const hash = createHmac("sha1", key).update(step).digest();
+  return String((hash.readUInt32BE(hash[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
 }

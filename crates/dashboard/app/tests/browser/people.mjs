@@ -1,17 +1,6 @@
 // Who may do what: invitations, own roles, the second factor, sign-ins, mails with links, the trail
 // of changes, and keys for sites; all by clicking.
-import { createHmac } from "node:crypto";
-import { asking, browse, expect, signUp, until, url, watch } from "./lib.mjs";
-
-/** What an authenticator app shows for a key (RFC 6238). */
-function codeOf(secret, now = Date.now()) {
-  const bits = [...secret].map((sign) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(sign).toString(2).padStart(5, "0")).join("");
-  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
-  const step = Buffer.alloc(8);
-  step.writeBigUInt64BE(BigInt(Math.floor(now / 30_000)));
-  const hash = createHmac("sha1", key).update(step).digest();
-  return String((hash.readUInt32BE(hash[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
-}
+import { asking, browse, codeOf, expect, signUp, until, url, watch } from "./lib.mjs";
 
 await browse(async (page, { context, complaints }) => {
   const { email, password } = await signUp(page);
