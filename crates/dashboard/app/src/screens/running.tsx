@@ -129,7 +129,7 @@ function Report({ campaign, moving }: { campaign: Campaign; moving: boolean }) {
               <Stat label={t("running.net")} value={money(found.conversions.net, found.conversions.currency)} />
             )}
             {campaign.budget && <Stat label={t("editor.budget")} value={money(campaign.budget.amount, campaign.budget.currency)}
-              note={campaign.budget.amount > 0 && campaign.budget.currency === found.conversions.currency && t("running.return", { times: decimal(found.conversions.net / campaign.budget.amount) })} />}
+              note={found.conversions.net > 0 && campaign.budget.amount > 0 && campaign.budget.currency === found.conversions.currency && t("running.return", { times: decimal(found.conversions.net / campaign.budget.amount) })} />}
           </section>
           <section className="card">
             <div className="row apart"><h2>{t("running.chart")}</h2><a className="button small" href={`/api/v1/analytics/export?campaign_id=${campaign.id}&from=${encodeURIComponent(period.from)}`} download={`${campaign.name}.csv`}>{t("analytics.export")}</a></div>
