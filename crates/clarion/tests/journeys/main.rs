@@ -6,6 +6,7 @@ mod chaos;
 mod crashes;
 mod dashboard;
 mod documents;
+mod forms;
 mod outages;
 mod platform;
 mod rolling;

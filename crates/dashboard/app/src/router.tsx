@@ -93,6 +93,12 @@ const lists = createRoute({
 const list = createRoute({
   ...under, path: "/lists/$id", component: lazyRouteComponent(() => import("./screens/lists"), "ListScreen"),
 });
+const forms = createRoute({
+  ...under, path: "/forms", component: lazyRouteComponent(() => import("./screens/forms/list"), "Forms"),
+});
+const form = createRoute({
+  ...under, path: "/forms/$id", component: lazyRouteComponent(() => import("./screens/forms/edit"), "FormScreen"),
+});
 const segments = createRoute({
   ...under, path: "/segments", component: lazyRouteComponent(() => import("./screens/segments"), "Segments"),
 });
@@ -169,7 +175,7 @@ const audit = createRoute({
 const tree = root.addChildren([
   signIn, signUp, forgot, shared,
   shell.addChildren([
-    overview, campaigns, campaign, templates, template, leads, importing, lead, lists, list, segments, segment, suppressions, deliveries,
+    overview, campaigns, campaign, templates, template, leads, importing, lead, lists, list, forms, form, segments, segment, suppressions, deliveries,
     analytics.addChildren([figures, goals, funnel, retention, attribution, live, shares]),
     settings.addChildren([account, workspace, users, domains, senders, webhooks, keys, writeKeys, audit]),
   ]),

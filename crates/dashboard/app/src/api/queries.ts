@@ -5,6 +5,7 @@ export type Campaign = Schemas["campaigns.CampaignView"];
 export type CampaignStatus = Campaign["status"];
 export type Lead = Schemas["leads.LeadView"];
 export type List = Schemas["leads.ListView"];
+export type Form = Schemas["leads.FormView"];
 export type Segment = Schemas["leads.SegmentView"];
 
 export interface LeadFilter {
@@ -122,6 +123,17 @@ export const membersQuery = (id: string, status?: Schemas["leads.MemberStatus"])
       })),
     initialPageParam: start,
     getNextPageParam: next,
+  });
+
+export const formsQuery = queryOptions({
+  queryKey: ["forms"],
+  queryFn: async ({ signal }) => (await ask(api.GET("/api/v1/forms", { params: { query: { limit: 500 } }, signal }))).items,
+});
+
+export const formQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["forms", id],
+    queryFn: ({ signal }) => askFull(api.GET("/api/v1/forms/{id}", { params: { path: { id } }, signal })),
   });
 
 export const segmentsQuery = queryOptions({

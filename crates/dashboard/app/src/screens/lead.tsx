@@ -254,7 +254,7 @@ function Timeline({ id }: { id: string }) {
                       {detail.reason && <Badge tone="bad">{String(detail.reason)}</Badge>}
                     </div>
                     {detail.wording && <q className="small">{detail.wording}</q>}
-                    <div className="small muted"><Ago at={item.at} />{detail.method && <> · {by(t, String(detail.method), String(detail.actor ?? ""))}</>}</div>
+                    <div className="small muted"><Ago at={item.at} />{detail.sent_from && <> · {detail.sent_from}</>}{detail.method && <> · {by(t, String(detail.method), String(detail.actor ?? ""))}</>}</div>
                   </div>
                 </li>
               );

@@ -3,13 +3,13 @@ import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useId, useRef, useState, type KeyboardEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask } from "../api/client";
-import { campaignNamesQuery, listsQuery, segmentsQuery, templatesQuery } from "../api/queries";
+import { campaignNamesQuery, formsQuery, listsQuery, segmentsQuery, templatesQuery } from "../api/queries";
 import { may, sessionQuery } from "../api/session";
 import { fitting } from "../lib/places";
 import { Dialog, TextField, useSettled } from "../ui/kit";
 
 const SCREENS = [
-  ["/", "overview"], ["/campaigns", "campaigns"], ["/templates", "templates"], ["/leads", "leads"], ["/lists", "lists"], ["/segments", "segments"],
+  ["/", "overview"], ["/campaigns", "campaigns"], ["/templates", "templates"], ["/leads", "leads"], ["/lists", "lists"], ["/forms", "forms"], ["/segments", "segments"],
   ["/suppressions", "suppressions"], ["/analytics", "analytics"], ["/deliveries", "deliveries"], ["/settings", "settings"],
 ] as const;
 const ANALYTICS = [["/analytics/goals", "goals"], ["/analytics/funnel", "funnel"], ["/analytics/retention", "retention"], ["/analytics/attribution", "attribution"], ["/analytics/live", "live"]] as const;
@@ -30,6 +30,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const list = useRef<HTMLDivElement>(null);
   const people = may(session, "leads:read");
   const lists = useQuery({ ...listsQuery, enabled: people });
+  const forms = useQuery({ ...formsQuery, enabled: people });
   const segments = useQuery({ ...segmentsQuery, enabled: people });
   const writes = may(session, "campaigns:read");
   const templates = useQuery({ ...templatesQuery, enabled: writes });
@@ -51,6 +52,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
     ...[...(campaigns.data ?? [])].map(([campaign, name]) => ({ path: `/campaigns/${campaign}`, name, kind: t("palette.campaign") })),
     ...named("/templates", t("palette.template"), templates.data),
     ...named("/lists", t("leads.list"), lists.data),
+    ...named("/forms", t("palette.form"), forms.data),
     ...named("/segments", t("leads.segment"), segments.data),
   ];
   const who = asked.length > 1 && typed.trim() !== "" ? (leads.data?.items ?? []) : [];

@@ -16,7 +16,7 @@ const MAC = /Mac|iPhone|iPad/.test(navigator.userAgent);
 const GROUPS = [
   ["", [["/", "overview"]]],
   ["send", [["/campaigns", "campaigns"], ["/templates", "templates"]]],
-  ["people", [["/leads", "leads"], ["/lists", "lists"], ["/segments", "segments"], ["/suppressions", "suppressions"]]],
+  ["people", [["/leads", "leads"], ["/lists", "lists"], ["/forms", "forms"], ["/segments", "segments"], ["/suppressions", "suppressions"]]],
   ["know", [["/analytics", "analytics"], ["/deliveries", "deliveries"]]],
   ["run", [["/settings", "settings"]]],
 ] as const;

@@ -28,6 +28,7 @@ await browse(async (page, { context, complaints }) => {
   await ask("POST", `/campaigns/${waiting.id}/start`, { accept_warnings: true });
   const template = await ask("POST", "/templates", { name: "Welcome", content: mail.content });
   const segment = await ask("POST", "/segments", { name: text(4).slice(0, 200), rule: { all: [{ field: "email", op: "contains", value: "x" }] } });
+  const footer = await ask("POST", "/forms", { name: text(5).slice(0, 200), title: "News", wording: "yes", list_ids: [list.id], fields: [{ field: "attributes.plan", label: "Plan" }] });
   await ask("POST", "/senders", { name: "Fresh", host: "127.0.0.1", port: 2525 });
   await ask("POST", "/domains", { name: "example.com" });
   const hook = await ask("POST", "/webhooks", { url: "https://93.184.215.14/hook", description: text(5).slice(0, 150) });
@@ -80,7 +81,7 @@ await browse(async (page, { context, complaints }) => {
   for (const [path, ready, buttons, first] of [
     ["/leads", "Import CSV", []], ["/suppressions", "Nobody is suppressed", []], [`/leads/${lead.id}`, "Timeline", ["Save"]],
     ["/segments/new", "Fill in every condition", ["Save"], choose("Field", "attributes.")],
-    [`/campaigns/${campaign.id}`, "Preview", [], async () => main.getByLabel("Add UTM parameters").check()], [`/templates/${template.id}`, "Preview", []],
+    [`/campaigns/${campaign.id}`, "Preview", [], async () => main.getByLabel("Add UTM parameters").check()], [`/templates/${template.id}`, "Preview", []], [`/forms/${footer.id}`, "Where to use it", []],
     ["/analytics/funnel", "took the first step", [], choose("What happens", "other")],
     ["/settings/audit", "how it was before", []], ["/settings/workspace", "Name of the workspace", ["Save"]], ["/settings", "Your account", ["Save", "Change password"]],
   ]) {
@@ -99,7 +100,7 @@ await browse(async (page, { context, complaints }) => {
   // the hostile one does not fit, and nothing is deleted.
   const press = (name) => async () => dialog.getByRole("button", { name, exact: true }).click();
   for (const [path, open, button, first] of [
-    ["/campaigns", "New campaign", "Create"], ["/templates", "New template", "Create"], ["/leads", "Add lead", "Add lead"], ["/lists", "New list", "Create list"],
+    ["/campaigns", "New campaign", "Create"], ["/templates", "New template", "Create"], ["/leads", "Add lead", "Add lead"], ["/lists", "New list", "Create list"], ["/forms", "New form", "Create form"],
     ["/suppressions", "Suppress an address", "Suppress an address"], ["/analytics/shares", "New link", "Make link"], ["/analytics/goals", "New goal", "Make goal"],
     ["/settings/people", "Add with a password", "Add with a password"], ["/settings/people", "Invite", "Send invitation"],
     ["/settings/people", "New role", null, async () => dialog.getByLabel("see").first().check()],
@@ -112,7 +113,7 @@ await browse(async (page, { context, complaints }) => {
     [`/lists/${other.id}`, "Edit", "Save"], ["/settings/senders", "Edit", "Save"], ["/settings/webhooks", "Edit", "Save"], ["/settings/write-keys", "Edit", "Save"],
     ["/settings/people", "Edit", null], ["/analytics/goals", "Edit", "Save"], [`/leads/${lead.id}`, "Add attribute", "Save"], [`/leads/${lead.id}`, "Edit plan", "Save"],
     [`/leads/${lead.id}`, "Add to a list", "Add to a list"],
-    [`/campaigns/${campaign.id}`, "Delete"], [`/campaigns/${waiting.id}`, "Cancel campaign"], ["/templates", "Delete"], [`/leads/${lead.id}`, "Delete lead"],
+    [`/campaigns/${campaign.id}`, "Delete"], [`/campaigns/${waiting.id}`, "Cancel campaign"], ["/templates", "Delete"], ["/forms", "Delete"], [`/leads/${lead.id}`, "Delete lead"],
     [`/lists/${other.id}`, "Delete"], [`/segments/${segment.id}`, "Delete"], ["/analytics/shares", "End"], ["/analytics/goals", "Delete"], ["/settings/people", "Remove"],
     ["/settings/people", "Delete"], ["/settings/domains", "Delete"], ["/settings/senders", "Delete"], ["/settings/webhooks", "Delete"], ["/settings/keys", "Delete"],
     ["/settings/write-keys", "Revoke"],
@@ -153,7 +154,7 @@ await browse(async (page, { context, complaints }) => {
   const imported = (await ask("GET", "/leads?q=person1@example.com")).items[0];
   for (const path of [
     "/", "/campaigns", `/campaigns/${campaign.id}`, `/campaigns/${waiting.id}`, "/templates", `/templates/${template.id}`, "/leads", `/leads/${lead.id}`, `/leads/${imported.id}`, "/leads/import",
-    "/lists", `/lists/${other.id}`, "/segments", `/segments/${segment.id}`, "/suppressions", "/deliveries", "/analytics", "/analytics/goals", "/analytics/shares",
+    "/lists", `/lists/${other.id}`, "/forms", `/forms/${footer.id}`, "/segments", `/segments/${segment.id}`, "/suppressions", "/deliveries", "/analytics", "/analytics/goals", "/analytics/shares",
     "/settings", "/settings/workspace", "/settings/people", "/settings/domains", "/settings/senders", "/settings/webhooks", "/settings/keys", "/settings/write-keys", "/settings/audit",
   ]) {
     await page.goto(url + path);

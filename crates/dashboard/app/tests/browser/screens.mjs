@@ -81,7 +81,7 @@ await browse(async (page, { context }) => {
 
   await tour(page, [
     ["/", "Your first campaign"], ["/campaigns", "No campaigns yet"], ["/templates", "No templates yet"], ["/leads", "No leads yet"], ["/leads/import", "CSV file"],
-    ["/lists", "No lists yet"], ["/segments", "No segments yet"], ["/segments/new", "Fill in every condition"], ["/suppressions", "Nobody is suppressed"],
+    ["/lists", "No lists yet"], ["/forms", "No forms yet"], ["/segments", "No segments yet"], ["/segments/new", "Fill in every condition"], ["/suppressions", "Nobody is suppressed"],
     ["/analytics", "No link was followed"], ["/analytics/goals", "No goals yet"], ["/analytics/funnel", "Nobody took the first step"], ["/analytics/retention", "Nobody came in this period"],
     ["/analytics/attribution", "No goal or order yet"], ["/analytics/live", "Waiting for what happens"], ["/analytics/shares", "Nothing is shared"], ["/deliveries", "No messages here"], ["/settings", "Your account"], ["/settings/workspace", "Name of the workspace"],
     ["/settings/people", "Who works in this workspace"], ["/settings/domains", "No domains yet"], ["/settings/senders", "SMTP servers"],
@@ -98,6 +98,10 @@ await browse(async (page, { context }) => {
   });
   await ask("POST", `/lists/${list.id}/members`, { lead_id: lead.id, wording: hostile });
   await ask("POST", "/suppressions", { address: "nobody@example.com" });
+  const form = await ask("POST", "/forms", {
+    name: hostile, title: hostile, text: hostile, wording: hostile, button: nasty(0), success_message: hostile, list_ids: [list.id], origins: ["https://shop.example"],
+    fields: [{ field: "first_name", label: hostile }, { field: `attributes.${nasty(0).replaceAll(".", "")}`, label: nasty(1), required: true }],
+  });
   const body = `<p>${hostile}</p><a href="javascript:window.ran=7">x</a><form action="https://example.com"><button>x</button></form>
     <meta http-equiv="refresh" content="0;url=https://example.com/"><iframe srcdoc="<script>parent.ran=8</script>"></iframe>
     <style>@import "https://example.com/x.css"; body{color:red}</style><a href="{{ unsubscribe_url }}">leave</a>`.replace(HOSTILE[4], "");
@@ -127,7 +131,7 @@ await browse(async (page, { context }) => {
 
   await tour(page, [
     ["/", "Recent campaigns"], ["/campaigns", "window.ran"], ["/templates", "window.ran"], [`/templates/${template.id}`, "Preview"], [`/campaigns/${draft.id}`, "Preview"], [`/campaigns/${sent.id}`, "everybody is settled"],
-    ["/leads", "ada@example.com"], [`/leads/${lead.id}`, "Timeline"], ["/lists", "window.ran"], [`/lists/${list.id}`, "ada@example.com"],
+    ["/leads", "ada@example.com"], [`/leads/${lead.id}`, "Timeline"], ["/lists", "window.ran"], [`/lists/${list.id}`, "ada@example.com"], ["/forms", "window.ran"], [`/forms/${form.id}`, "Where to use it"],
     ["/segments", "window.ran"], ["/suppressions", "nobody@example.com"], ["/deliveries", "ada@example.com"], ["/settings/people", "window.ran"],
     ["/settings/domains", "DKIM"], ["/settings/senders", "window.ran"], ["/settings/webhooks", "93.184.215.14"], ["/settings/keys", "window.ran"],
     ["/settings", "Where you are signed in"], ["/settings/people", "bob@example.com"], ["/settings/write-keys", "window.ran"], ["/settings/audit", "memberships"],
