@@ -138,7 +138,7 @@ function Questions({ fields, change, problem }: Pick<Part, "change" | "problem">
             </div>
             <div className="row apart">
               <Check label={t("forms.required")} checked={field.required ?? false} onChange={(event) => set(at, { required: event.target.checked })} />
-              <Button small kind="quiet" onClick={() => change({ fields: fields.filter((_, n) => n !== at) })}>{t("forms.removeQuestion", { label: field.label })}</Button>
+              <Button small kind="quiet" aria-label={t("forms.removeQuestion", { label: field.label })} onClick={() => change({ fields: fields.filter((_, n) => n !== at) })}>{t("people.remove")}</Button>
             </div>
           </fieldset>
         );
