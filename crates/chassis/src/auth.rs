@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use common::auth::{AuthError, Identity, KeySet, Service, Verified, key_id};
 use jsonwebtoken::jwk::JwkSet;
 use url::Url;
@@ -286,14 +286,28 @@ impl FromRequest for ServiceCaller {
     }
 }
 
+/// Who a request has shown to come from.
+pub(crate) struct Known(Identity);
+
+impl Known {
+    /// As the audit trail calls them.
+    pub(crate) fn name(&self) -> String {
+        match self.0 {
+            Identity::Caller(caller) => caller.subject.to_string(),
+            Identity::Service(service) => format!("service:{service}"),
+        }
+    }
+}
+
 /// Verifies the request's bearer token (RFC 6750 §2.1).
 fn identify(request: &HttpRequest) -> impl Future<Output = Result<Verified, Denied>> + use<> {
     let verifier = request.app_data::<web::Data<Arc<Verifier>>>().cloned();
-    let token = bearer(request);
+    let (token, request) = (bearer(request), request.clone());
     async move {
         let verifier = verifier.ok_or(AuthError::Invalid)?;
         let verified = verifier.verify(&token.ok_or(AuthError::Missing)?).await?;
         crate::audit::identified(&verified);
+        request.extensions_mut().insert(Known(verified.identity));
         Ok(verified)
     }
 }

@@ -19,6 +19,7 @@ use crate::health::Parts;
 use crate::http::server;
 use crate::metrics::Metrics;
 use crate::redis::Redis;
+use crate::refusals::Refusals;
 use crate::settings::{Base, Environment, Reader};
 use crate::{Clock, Db, client, idempotency, migrate, outbox};
 
@@ -59,6 +60,7 @@ pub struct Host {
     pub http: reqwest::Client,
     pub tokens: Arc<ServiceTokens>,
     pub stop: CancellationToken,
+    pub(crate) refusals: Arc<Refusals>,
     pub(crate) workers: usize,
     pub(crate) drain: Duration,
     notice: Duration,
@@ -126,6 +128,7 @@ impl Starting {
             http,
             tokens: Arc::new(tokens),
             stop: stop.clone(),
+            refusals: Arc::default(),
             workers: base.workers.max(1),
             drain: base.drain,
             notice: base.notice,

@@ -23,6 +23,7 @@ pub mod outbox;
 pub mod process;
 pub mod reads;
 pub mod redis;
+pub mod refusals;
 pub mod revocation;
 pub mod schema;
 pub mod sealing;

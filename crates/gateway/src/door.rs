@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use actix_web::http::Method;
+use chassis::Fault;
 use chassis::http::{context, problem};
+use chassis::refusals::{self, Refused};
 
 use crate::cache::{self, Entry};
 use crate::compress::compress;
@@ -40,8 +42,10 @@ pub(crate) async fn enter(
     let route = view.table.find(request.method(), request.path());
     let mut verdict = None;
     let answered = answer(gate, route, &request, body, &mut verdict, reply).await;
+    let label = route.map_or("own", |route| &route.prefix);
     if let Err(error) = answered {
         refuse(&request, &error, reply);
+        tell(gate, &request, label, &error);
     }
     if let Some((rule, verdict)) = verdict {
         verdict.tell(rule, reply);
@@ -64,7 +68,6 @@ pub(crate) async fn enter(
         false => &Method::TRACE,
     };
     view.count(&shared.metrics, index, method, reply.status, took);
-    let label = route.map_or("own", |route| &route.prefix);
     let bytes = reply.length().unwrap_or(0);
     gate.log
         .borrow_mut()
@@ -86,6 +89,7 @@ pub(crate) fn turn_away(gate: &Gate, from: &Sender, error: &Error, reply: &mut R
     };
     reply.clear();
     refuse(&request, error, reply);
+    tell(gate, &request, "none", error);
     reply.say("x-request-id", trail.id().as_bytes());
     headers::harden(reply, gate.shared.public_url.scheme() == "https");
     let method = Method::TRACE;
@@ -104,6 +108,22 @@ fn refuse(request: &Request<'_>, error: &Error, reply: &mut Reply) {
     reply.take(response);
     if matches!(error, Error::Method | Error::ReadOnly) {
         reply.say("allow", METHODS.as_bytes());
+    }
+}
+
+/// Has the log hear of a request that was refused here; what services refuse, they tell.
+fn tell(gate: &Gate, request: &Request<'_>, route: &str, error: &Error) {
+    let (status, code) = error.kind();
+    if refusals::is_one(status.as_u16()) {
+        gate.shared.refusals.tell(&Refused {
+            request_id: request.trail.id(),
+            method: request.method().as_str(),
+            route,
+            status: status.as_u16(),
+            code,
+            who: None,
+            address: Some(request.from.address),
+        });
     }
 }
 

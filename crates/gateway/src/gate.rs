@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use chassis::auth::Verifier;
 use chassis::metrics::{Metrics, Timing};
 use chassis::redis::Redis;
+use chassis::refusals::Refusals;
 use common::values::Secret;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -23,7 +24,7 @@ use crate::cache::Freshness;
 use crate::credentials::Exchange;
 use crate::front::Tls;
 use crate::limits::Limits;
-use crate::proxies::Proxies;
+use crate::networks::Networks;
 use crate::table::Table;
 use crate::upstream::Idle;
 
@@ -42,7 +43,10 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) freshness: Arc<Freshness>,
     pub(crate) redis_url: Option<Secret>,
-    pub(crate) trusted: Proxies,
+    pub(crate) trusted: Networks,
+    pub(crate) inside: Networks,
+    pub(crate) docs: bool,
+    pub(crate) refusals: Refusals,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) public_url: Url,
     pub(crate) cors_origins: Vec<String>,
@@ -69,7 +73,9 @@ pub(crate) struct Ingredients {
     pub(crate) routes_file: Option<PathBuf>,
     pub(crate) urls: BTreeMap<String, String>,
     pub(crate) redis_url: Option<Secret>,
-    pub(crate) trusted: Proxies,
+    pub(crate) trusted: Networks,
+    pub(crate) inside: Networks,
+    pub(crate) docs: bool,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) public_url: Url,
     pub(crate) cors_origins: Vec<String>,
@@ -92,6 +98,9 @@ impl Shared {
             freshness: Arc::default(),
             redis_url: from.redis_url,
             trusted: from.trusted,
+            inside: from.inside,
+            docs: from.docs,
+            refusals: Refusals::default(),
             tls: from.tls,
             public_url: from.public_url,
             cors_origins: from.cors_origins,

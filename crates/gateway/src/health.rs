@@ -21,6 +21,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// `GET /health`: `ok`, `degraded` when a part is missing or missing something, `down` when no
 /// part answers.
 pub(crate) async fn parts(gate: &Rc<Gate>) -> HttpResponse {
+    answer(look_at_all(gate).await)
+}
+
+/// The same for somebody outside: how it is as a whole, and not of what it consists.
+pub(crate) async fn whole(gate: &Rc<Gate>) -> HttpResponse {
+    let mut health = look_at_all(gate).await;
+    health.parts.clear();
+    answer(health)
+}
+
+fn answer(health: Health) -> HttpResponse {
+    match health.status.as_str() {
+        "down" => HttpResponse::ServiceUnavailable().json(health),
+        _ => HttpResponse::Ok().json(health),
+    }
+}
+
+async fn look_at_all(gate: &Rc<Gate>) -> Health {
     let pools = pools(gate);
     let asked = pools.iter().map(|pool| look(gate, pool));
     let parts: BTreeMap<_, _> = join_all(asked).await.into_iter().collect();
@@ -31,15 +49,11 @@ pub(crate) async fn parts(gate: &Rc<Gate>) -> HttpResponse {
         _ if whole => "ok",
         _ => "degraded",
     };
-    let health = Health {
+    Health {
         status: status.to_owned(),
         service: "gateway".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         parts,
-    };
-    match status {
-        "down" => HttpResponse::ServiceUnavailable().json(health),
-        _ => HttpResponse::Ok().json(health),
     }
 }
 

@@ -14,10 +14,10 @@ mod gate;
 mod headers;
 mod health;
 mod limits;
+mod networks;
 pub mod openapi;
 mod overview;
 mod pages;
-mod proxies;
 mod reply;
 mod request;
 mod settings;
@@ -46,7 +46,7 @@ use url::Url;
 use crate::credentials::Exchange;
 use crate::front::{Ending, Tls};
 use crate::gate::{Ingredients, Shared};
-pub use crate::proxies::Proxies;
+pub use crate::networks::Networks;
 pub use crate::settings::{Origins, Settings};
 use crate::table::Table;
 use crate::upstream::Pools;
@@ -108,6 +108,8 @@ impl Service for Gateway {
             urls,
             redis_url: base.redis_url,
             trusted: settings.trusted_proxies,
+            inside: settings.inside,
+            docs: settings.docs,
             tls: tls.map(Arc::new),
             public_url,
             cors_origins: settings.cors_origins.0,

@@ -29,17 +29,35 @@ pub(crate) async fn answer(gate: &Rc<Gate>, request: &Request<'_>) -> Result<Htt
     }
     match path {
         "/" if !wants_page(request) => Ok(root(gate)),
-        "/health" => Ok(health::parts(gate).await),
+        "/health" if is_inside(gate, request) => Ok(health::parts(gate).await),
+        "/health" => Ok(health::whole(gate).await),
         "/health/live" => Ok(HttpResponse::Ok().json(json!({ "status": "ok" }))),
         "/health/ready" => Ok(health::ready(gate).await),
-        "/metrics" => Ok(gate.shared.metrics.answer()),
-        "/openapi.json" | "/api/v1/openapi.json" => openapi::document(gate).await,
+        "/metrics" if is_inside(gate, request) => Ok(gate.shared.metrics.answer()),
         "/api/v1/overview" => overview::answer(gate, request).await,
-        "/docs" => Ok(to_docs()),
-        _ => match path.strip_prefix("/docs/") {
-            Some(file) => docs(file),
-            None => dashboard_at(gate, request),
-        },
+        path if is_document(path) => documents(gate, path).await,
+        _ => dashboard_at(gate, request),
+    }
+}
+
+/// Whether a request comes from where figures are looked at; others find none.
+fn is_inside(gate: &Gate, request: &Request<'_>) -> bool {
+    gate.shared.inside.contain(request.from.address)
+}
+
+fn is_document(path: &str) -> bool {
+    matches!(path, "/openapi.json" | "/api/v1/openapi.json" | "/docs") || path.starts_with("/docs/")
+}
+
+/// What the API says of itself, where the operator shows it.
+async fn documents(gate: &Rc<Gate>, path: &str) -> Result<HttpResponse, Error> {
+    if !gate.shared.docs {
+        return Err(Error::NoRoute);
+    }
+    match path.strip_prefix("/docs") {
+        None => openapi::document(gate).await,
+        Some("") => Ok(to_docs()),
+        Some(file) => docs(file.trim_start_matches('/')),
     }
 }
 
@@ -107,12 +125,13 @@ fn dashboard_at(gate: &Gate, request: &Request<'_>) -> Result<HttpResponse, Erro
 }
 
 fn links(gate: &Gate) -> Vec<(&'static str, &'static str)> {
-    let mut links = vec![
-        ("Documentation of the API", "/docs/"),
-        ("OpenAPI document", "/api/v1/openapi.json"),
-        ("Health", "/health"),
-        ("Metrics", "/metrics"),
-    ];
+    let mut links = Vec::new();
+    if gate.shared.docs {
+        links.push(("Documentation of the API", "/docs/"));
+        links.push(("OpenAPI document", "/api/v1/openapi.json"));
+    }
+    links.push(("Health", "/health"));
+    links.push(("Metrics", "/metrics"));
     if gate.view().table.pool("mailbox").is_some() {
         links.push(("Mailbox: what was sent", "/mailbox"));
     }

@@ -11,7 +11,7 @@ use common::auth::Service;
 use url::Url;
 
 use crate::front::TlsFiles;
-use crate::proxies::Proxies;
+use crate::networks::Networks;
 
 /// What the gateway needs to know to start.
 #[derive(Debug)]
@@ -28,7 +28,11 @@ pub struct Settings {
     /// Who else's pages may read our answers in a browser.
     pub cors_origins: Origins,
     /// The proxies in front of us that say who a client is.
-    pub trusted_proxies: Proxies,
+    pub trusted_proxies: Networks,
+    /// Who may ask for metrics and for the health of each part.
+    pub inside: Networks,
+    /// Whether the API's documents are shown.
+    pub docs: bool,
     /// With it, the gateway speaks TLS itself.
     pub(crate) tls: Option<TlsFiles>,
     /// The table of routes, where it is not the one that is compiled in.
@@ -108,7 +112,9 @@ impl Settings {
             mailbox_url: read.optional("MAILBOX_URL"),
             public_url: read.optional("CLARION_PUBLIC_URL"),
             cors_origins: read.or("CLARION_CORS_ORIGINS", Origins::default()),
-            trusted_proxies: read.or("GATEWAY_TRUSTED_PROXIES", Proxies::default()),
+            trusted_proxies: read.or("GATEWAY_TRUSTED_PROXIES", Networks::default()),
+            inside: read.or("GATEWAY_INSIDE", Networks::private()),
+            docs: read.or("GATEWAY_DOCS", true),
             tls: tls(read),
             routes_file: read.optional("GATEWAY_ROUTES_FILE"),
             access_log: read.optional("GATEWAY_ACCESS_LOG"),

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use uuid::Uuid;
+use aws_lc_rs::rand;
 
 use super::Language;
 
@@ -71,7 +71,9 @@ impl<'a> Page<'a> {
     }
 
     pub fn answer(self) -> HttpResponse {
-        let (title, nonce) = (escape(self.title), Uuid::new_v4().simple());
+        let mut random = [0; 16];
+        rand::fill(&mut random).expect("the system gives random octets");
+        let (title, nonce) = (escape(self.title), hex::encode(random));
         let (tag, body) = (self.language.tag(), self.body);
         let html = format!(
             "<!doctype html><html lang=\"{tag}\"><head><meta charset=\"utf-8\">\

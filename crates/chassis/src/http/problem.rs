@@ -6,6 +6,7 @@ use common::Problem;
 
 use super::context;
 use crate::error::Fault;
+use crate::refusals;
 
 /// The answer for `fault`. What is our own failure is logged here, once, with its causes.
 pub fn problem(fault: &(impl Fault + ?Sized)) -> HttpResponse {
@@ -31,8 +32,15 @@ pub fn problem(fault: &(impl Fault + ?Sized)) -> HttpResponse {
     if status == StatusCode::UNAUTHORIZED {
         response.insert_header(("www-authenticate", "Bearer"));
     }
-    response.json(body)
+    let mut response = response.json(body);
+    if refusals::is_one(status.as_u16()) {
+        response.extensions_mut().insert(RefusalCode(code));
+    }
+    response
 }
+
+/// Why a request was refused, for the log.
+pub(crate) struct RefusalCode(pub(crate) &'static str);
 
 /// What led to `fault`, innermost last.
 fn causes(fault: &(impl Fault + ?Sized)) -> String {

@@ -10,14 +10,16 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, Error, HttpServer};
+use actix_web::{App, Error, HttpMessage, HttpServer};
 use tokio_util::sync::CancellationToken;
 
 use super::context::RequestContext;
 use super::origin::Origin;
-use super::problem::{NoMethod, TooLate, not_found, problem};
+use super::problem::{NoMethod, RefusalCode, TooLate, not_found, problem};
 use crate::audit::{self, Acting};
+use crate::auth::Known;
 use crate::host::Host;
+use crate::refusals::Refused;
 use crate::{feed, health, metrics};
 
 /// The strong validator of a version (RFC 9110 §8.8.3).
@@ -132,6 +134,17 @@ async fn in_time(
     answer.unwrap_or_else(|| Err(late().into()))
 }
 
+/// Why a request was refused, and who sent it, if it was.
+fn refused(response: &ServiceResponse) -> Option<(&'static str, Option<String>)> {
+    let code = response.response().extensions().get::<RefusalCode>()?.0;
+    let who = response
+        .request()
+        .extensions()
+        .get::<Known>()
+        .map(Known::name);
+    Some((code, who))
+}
+
 /// Gives every request its context, counts it and logs it.
 async fn around(
     request: ServiceRequest,
@@ -163,6 +176,17 @@ async fn around(
     let (status, route) = (status.as_u16(), route.unwrap_or_else(|| "unmatched".into()));
     if let Some(host) = host {
         host.metrics.request(method.as_str(), &route, status, took);
+        if let Some((code, who)) = answer.as_ref().ok().and_then(refused) {
+            host.refusals.tell(&Refused {
+                request_id: &request_id,
+                method: method.as_str(),
+                route: &route,
+                status,
+                code,
+                who: who.as_deref(),
+                address: origin.address,
+            });
+        }
     }
     tracing::debug!(
         request.id = %request_id, trace.id = %context.trace_id,

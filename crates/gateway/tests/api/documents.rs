@@ -30,6 +30,21 @@ async fn the_documents_of_all_services_become_one() {
 }
 
 #[actix_web::test]
+async fn documents_are_shown_unless_the_operator_says_no() {
+    let upstream = Upstream::start();
+    let app: App = all_at(&upstream)
+        .with("GATEWAY_DOCS", "false")
+        .start()
+        .await;
+    for path in ["/docs", "/docs/", "/api/v1/openapi.json", "/openapi.json"] {
+        let hidden = app.anonymous().get(path).send().await;
+        hidden.assert_error(404, "route_not_found");
+    }
+    let root = app.anonymous().get("/").send().await.assert_status(200);
+    assert!(!root.text().contains("/docs"), "{}", root.text());
+}
+
+#[actix_web::test]
 async fn names_that_clash_are_not_merged() {
     let upstream = Upstream::start();
     let app: App = all_at(&upstream).start().await;

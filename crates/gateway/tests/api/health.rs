@@ -1,5 +1,5 @@
 use common::auth::Role;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{App, Upstream, all_at};
 
@@ -51,6 +51,40 @@ async fn the_whole_is_well_when_every_part_is() {
         .send()
         .await
         .assert_status(200);
+}
+
+#[actix_web::test]
+async fn whoever_is_outside_gets_no_figures_and_no_parts() {
+    let upstream = Upstream::start();
+    let app: App = all_at(&upstream)
+        .with("GATEWAY_TRUSTED_PROXIES", "127.0.0.1")
+        .start()
+        .await;
+    let from = |address: &'static str, path: &'static str| {
+        let request = app.anonymous().get(path);
+        request.header("x-forwarded-for", address).send()
+    };
+    for outside in ["203.0.113.9", "2001:db8::1"] {
+        let metrics = from(outside, "/metrics").await;
+        metrics.assert_error(404, "route_not_found");
+        let health: Value = from(outside, "/health").await.assert_status(200).json();
+        assert_eq!(
+            (&health["status"], &health["parts"]),
+            (&"ok".into(), &json!({}))
+        );
+    }
+    for inside in ["10.1.2.3", "fd00::1", "192.168.0.9"] {
+        from(inside, "/metrics").await.assert_status(200);
+        let health: Value = from(inside, "/health").await.assert_status(200).json();
+        assert!(health["parts"]["leads"].is_object(), "{health}");
+    }
+    // Who is inside may be said, and then nobody else is.
+    let app: App = all_at(&upstream)
+        .with("GATEWAY_INSIDE", "203.0.113.0/24")
+        .start()
+        .await;
+    let metrics = app.anonymous().get("/metrics").send().await;
+    metrics.assert_error(404, "route_not_found");
 }
 
 #[actix_web::test]

@@ -10,6 +10,7 @@ mod faults;
 mod health;
 mod hygiene;
 mod load;
+mod logs;
 mod nginx;
 mod overview;
 mod passing;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use testkit::Setup;
 
 use crate::support::{App, Upstream};
-use crate::tls::{certificate, client};
+use crate::tls::{GOOD, WEAK, certificate, client, offer};
 
 const SHIPPED: &str = include_str!("../../../../deploy/nginx/clarion.conf");
 
@@ -169,13 +169,6 @@ async fn what_nginx_passes_on_is_what_the_client_sent() {
 
     let metrics = client.get(format!("{base}/metrics")).send().await;
     assert_eq!(metrics.expect("an answer").status(), 404);
-    let moved = chassis::client::http()
-        .get(format!("http://localhost:{}/u/x?y", nginx.plain.port()))
-        .send()
-        .await
-        .expect("an answer");
-    assert_eq!(moved.status(), 308);
-    assert_eq!(moved.headers()["location"], "https://localhost/u/x?y");
 
     let file = client.get(format!("{base}/assets/app-1.js")).send().await;
     let file = file.expect("an answer");
@@ -187,6 +180,47 @@ async fn what_nginx_passes_on_is_what_the_client_sent() {
     );
     assert_eq!(file.text().await.expect("text"), "files()");
     assert!(nginx.folder.path().exists());
+}
+
+#[actix_web::test]
+async fn pages_are_sent_on_to_tls_and_programs_are_told_that_they_spoke_openly() {
+    let upstream = Upstream::start();
+    let (one, two) = (gateway(&upstream).await, gateway(&upstream).await);
+    let nginx = start([&one, &two]).await;
+    let get = |path: &str| {
+        let url = format!("http://localhost:{}{path}", nginx.plain.port());
+        chassis::client::http().get(url)
+    };
+    for path in ["/", "/campaigns?x=1", "/a/secret", "/docs/"] {
+        let moved = get(path).send().await.expect("an answer");
+        assert_eq!(moved.status(), 308, "{path}");
+        let to = format!("https://localhost{path}");
+        assert_eq!(moved.headers()["location"], to.as_str());
+    }
+    for path in ["/api/v1/leads", "/v1/track", "/openapi.json"] {
+        let refused = get(path).bearer_auth("a token").send();
+        let refused = refused.await.expect("an answer");
+        assert_eq!(refused.status(), 403, "{path}");
+        assert!(!refused.headers().contains_key("location"), "{path}");
+        assert_eq!(
+            refused.headers()["content-type"],
+            "application/problem+json"
+        );
+        let problem: common::Problem = refused.json().await.expect("a problem");
+        assert_eq!((problem.status, problem.code.as_str()), (403, "tls_needed"));
+    }
+    assert!(upstream.seen().is_empty(), "{:?}", upstream.seen());
+}
+
+#[actix_web::test]
+async fn nginx_refuses_weak_suites_too() {
+    let upstream = Upstream::start();
+    let (one, two) = (gateway(&upstream).await, gateway(&upstream).await);
+    let nginx = start([&one, &two]).await;
+    assert_eq!(offer(nginx.address, &GOOD).await, 22);
+    for weak in WEAK {
+        assert_eq!(offer(nginx.address, &[weak]).await, 21, "{weak:04x}");
+    }
 }
 
 #[actix_web::test]

@@ -1,10 +1,13 @@
 //! TLS and HTTP/2, when a certificate is given.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use common::auth::Role;
 use reqwest::Version;
 use testkit::{Issuer, Setup};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{App, Upstream};
 
@@ -129,6 +132,74 @@ async fn a_new_certificate_is_taken_while_it_runs() {
     let new = certificate(folder.path());
     testkit::eventually("the new certificate is shown", || ok(&new)).await;
     assert!(!ok(&old).await);
+}
+
+/// What a server says to somebody who offers only these suites of TLS 1.2: the first octet of its
+/// answer, 22 for a handshake and 21 for a refusal (RFC 5246 §6.2.1).
+pub(crate) async fn offer(address: SocketAddr, suites: &[u16]) -> u8 {
+    let name = b"localhost";
+    let size = u16::try_from(name.len()).expect("short");
+    let mut server_name = [0, 0, 0, 0, 0].to_vec();
+    server_name[..2].copy_from_slice(&(size + 3).to_be_bytes());
+    server_name[3..].copy_from_slice(&size.to_be_bytes());
+    server_name.extend(name);
+    let mut extensions = Vec::new();
+    let own: [(u16, Vec<u8>); 3] = [
+        (0, server_name),
+        // X25519 and P-256; signatures by ECDSA and RSA with SHA-256.
+        (10, vec![0, 4, 0, 0x1d, 0, 0x17]),
+        (13, vec![0, 6, 4, 3, 8, 4, 4, 1]),
+    ];
+    for (kind, value) in own {
+        extensions.extend(kind.to_be_bytes());
+        extensions.extend(u16::try_from(value.len()).expect("short").to_be_bytes());
+        extensions.extend(value);
+    }
+    let mut hello = vec![3, 3];
+    hello.extend([7; 32]);
+    hello.push(0);
+    hello.extend(
+        u16::try_from(suites.len() * 2)
+            .expect("short")
+            .to_be_bytes(),
+    );
+    hello.extend(suites.iter().flat_map(|suite| suite.to_be_bytes()));
+    hello.extend([1, 0]);
+    hello.extend(
+        u16::try_from(extensions.len())
+            .expect("short")
+            .to_be_bytes(),
+    );
+    hello.extend(extensions);
+    let length = |of: usize| u16::try_from(of).expect("short").to_be_bytes();
+    let mut record = vec![22, 3, 1];
+    record.extend(length(hello.len() + 4));
+    record.extend([1, 0]);
+    record.extend(length(hello.len()));
+    record.extend(hello);
+    let mut socket = TcpStream::connect(address).await.expect("it listens");
+    socket.write_all(&record).await.expect("sent");
+    socket.read_u8().await.expect("an answer")
+}
+
+/// With keys of a moment, and encryption that notices changes.
+pub(crate) const GOOD: [u16; 4] = [0xc02b, 0xc02f, 0xc02c, 0xc030];
+
+/// Without forward secrecy, in CBC mode, with RC4, 3DES or nothing.
+pub(crate) const WEAK: [u16; 10] = [
+    0x0000, 0x0005, 0x000a, 0x002f, 0x0035, 0x003c, 0x009c, 0x009d, 0xc013, 0xc027,
+];
+
+#[actix_web::test]
+async fn suites_without_forward_secrecy_or_with_weak_ciphers_are_refused() {
+    let (folder, upstream) = (tempfile::tempdir().expect("a folder"), Upstream::start());
+    certificate(folder.path());
+    let app = start(folder.path(), &upstream).await;
+    assert_eq!(offer(app.address, &GOOD).await, 22);
+    assert_eq!(offer(app.address, &WEAK).await, 21);
+    for weak in WEAK {
+        assert_eq!(offer(app.address, &[weak]).await, 21, "{weak:04x}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The proxies in front of us whose word on the client is taken.
+//! Networks, and the proxies among them whose word on the client is taken.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use crate::wire::Head;
 
 /// Networks, separated by commas: `10.0.0.0/8, 127.0.0.1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proxies(Vec<Network>);
+pub struct Networks(Vec<Network>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
@@ -16,7 +16,7 @@ struct Network {
     bits: u8,
 }
 
-impl FromStr for Proxies {
+impl FromStr for Networks {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -69,15 +69,22 @@ impl Network {
     }
 }
 
-impl Proxies {
-    fn trusts(&self, address: IpAddr) -> bool {
+impl Networks {
+    /// This machine, and those that no address of the internet reaches (RFC 1918, 4193, 3927).
+    pub(crate) fn private() -> Self {
+        let all = "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7, \
+                   169.254.0.0/16, fe80::/10";
+        all.parse().expect("these are networks")
+    }
+
+    pub(crate) fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 
     /// Who sends this request, where a proxy that we trust says so: the last address that no such
     /// proxy has. What is before it anybody may have made up.
     pub(crate) fn sender(&self, peer: &Sender, head: &Head) -> Option<Sender> {
-        if self.0.is_empty() || !self.trusts(peer.address) {
+        if self.0.is_empty() || !self.contain(peer.address) {
             return None;
         }
         let (mut address, mut whole) = (peer.address, Vec::new());
@@ -90,7 +97,7 @@ impl Proxies {
                 break;
             };
             address = named.to_canonical();
-            if !self.trusts(address) {
+            if !self.contain(address) {
                 break;
             }
         }
@@ -106,7 +113,7 @@ mod tests {
     use actix_web::http::Method;
 
     fn sender(trusted: &str, peer: &str, forwarded: &[&str]) -> Option<String> {
-        let trusted: Proxies = trusted.parse().expect("networks");
+        let trusted: Networks = trusted.parse().expect("networks");
         let lines = forwarded
             .iter()
             .map(|value| ("x-forwarded-for", value.as_bytes()));
@@ -138,11 +145,12 @@ mod tests {
     fn networks_are_read_strictly() {
         for text in ["10.0.0.0/33", "10.0.0", "x", "::/129", "10.0.0.0/-1"] {
             assert!(
-                text.parse::<Proxies>().is_err_and(|why| why.contains(text)),
+                text.parse::<Networks>()
+                    .is_err_and(|why| why.contains(text)),
                 "{text}"
             );
         }
-        let everybody: Proxies = "0.0.0.0/0".parse().expect("a network");
-        assert!(everybody.trusts([1, 2, 3, 4].into()));
+        let everybody: Networks = "0.0.0.0/0".parse().expect("a network");
+        assert!(everybody.contain([1, 2, 3, 4].into()));
     }
 }
