@@ -50,6 +50,8 @@ pub(crate) enum Error {
     CsrfMismatch,
     #[error("sign-in {0} is not one of yours, or has ended")]
     SessionNotFound(uuid::Uuid),
+    #[error("your password is needed for this, or a code of your second factor")]
+    ProofNeeded,
     #[error("the service secret is not right")]
     WrongServiceSecret,
     #[error("user {0} does not exist")]
@@ -129,6 +131,7 @@ impl Fault for Error {
             Self::NoSession => (StatusCode::UNAUTHORIZED, "session_missing"),
             Self::CsrfMismatch => (StatusCode::FORBIDDEN, "csrf_mismatch"),
             Self::SessionNotFound(_) => (StatusCode::NOT_FOUND, "session_not_found"),
+            Self::ProofNeeded => (StatusCode::FORBIDDEN, "proof_needed"),
             Self::WrongServiceSecret => (StatusCode::UNAUTHORIZED, "service_secret_wrong"),
             Self::UserNotFound(_) => (StatusCode::NOT_FOUND, "user_not_found"),
             Self::KeyNotFound(_) => (StatusCode::NOT_FOUND, "api_key_not_found"),

@@ -25,7 +25,7 @@ use crate::tokens;
 
 /// How long a secret in a mail works.
 const VERIFY_HOURS: i64 = 72;
-const RESET_MINUTES: i64 = 30;
+const RESET_MINUTES: i64 = 10;
 /// Somebody who asks again so soon gets no second mail.
 const AGAIN_S: i64 = 60;
 
@@ -296,10 +296,10 @@ async fn reset(state: &State, job: Reset) -> Result<(), MailError> {
         ),
         text: job.language.pick(
             "Hello {{ data.name }},\n\nsomebody, hopefully you, asked for a new password. Choose \
-             it here:\n\n{{ data.url }}\n\nThe link works for half an hour and once. If it was \
+             it here:\n\n{{ data.url }}\n\nThe link works for ten minutes and once. If it was \
              not you, ignore this mail: your password stays as it is.\n",
             "Hallo {{ data.name }},\n\njemand, hoffentlich du, hat um ein neues Passwort gebeten. \
-             Wähle es hier:\n\n{{ data.url }}\n\nDer Link gilt eine halbe Stunde und einmal. \
+             Wähle es hier:\n\n{{ data.url }}\n\nDer Link gilt zehn Minuten und einmal. \
              Warst du es nicht, dann übergehe diese Mail: Dein Passwort bleibt, wie es ist.\n",
         ),
         data: json!({ "name": user.name }),

@@ -40,6 +40,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .put(users::update)
                 .delete(users::remove),
         )
+        .service(web::resource("/api/v1/users/{id}/sessions").delete(users::sign_out))
         .service(
             web::resource("/api/v1/workspaces")
                 .get(workspaces::list)
@@ -140,6 +141,7 @@ fn by_a_provider(config: &mut ServiceConfig) {
         users::get,
         users::update,
         users::remove,
+        users::sign_out,
         workspaces::list,
         workspaces::open,
         workspaces::switch,

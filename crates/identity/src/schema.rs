@@ -8,6 +8,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         customer_registration -> Bool,
+        second_factor_required -> Bool,
     }
 }
 
@@ -170,5 +171,6 @@ diesel::table! {
 diesel::joinable!(external_identities -> users (user_id));
 diesel::joinable!(memberships -> users (user_id));
 diesel::joinable!(memberships -> workspaces (workspace_id));
+diesel::allow_tables_to_appear_in_same_query!(authenticators, memberships);
 diesel::allow_tables_to_appear_in_same_query!(external_identities, users);
 diesel::allow_tables_to_appear_in_same_query!(invitations, memberships, roles, users, workspaces);

@@ -23,6 +23,8 @@ pub(crate) const COOKIE: &str = "__Host-clarion_session";
 const IDLE_S: i64 = 12 * 3600;
 /// A session is over after this, however busy it is.
 pub(crate) const ABSOLUTE_S: i64 = 7 * 24 * 3600;
+/// Somebody has so many sessions at most; the oldest one ends for a new one.
+const MOST: usize = 20;
 /// That a session is in use is noted this often.
 const NOTED_S: i64 = 60;
 
@@ -166,6 +168,12 @@ pub(crate) async fn of_person(state: &State, user: UserId) -> Result<Vec<Session
     }
     living.sort_by_key(|session| std::cmp::Reverse(session.id));
     Ok(living)
+}
+
+/// Those of a person's sessions that are more than somebody may have, the oldest ones.
+pub(crate) async fn surplus(state: &State, user: UserId) -> Result<Vec<Uuid>, Error> {
+    let all = of_person(state, user).await?;
+    Ok(all.iter().skip(MOST).map(|session| session.id).collect())
 }
 
 /// Ends one of a person's sessions by its public name; answers whether there was one.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use testkit::OidcProvider;
 
 use crate::platform::Launch;
 
@@ -21,12 +22,18 @@ fn build() {
 
 /// Runs one story in Chromium on a platform of its own.
 fn browse(story: &str) {
-    build();
     let folder = tempfile::tempdir().expect("a folder");
-    let platform = Launch::in_folder(folder.path()).start();
+    browse_on(story, Launch::in_folder(folder.path()), None);
+}
+
+/// Runs one story on a platform of these settings, which may send browsers to another site.
+fn browse_on(story: &str, launch: Launch, elsewhere: Option<&str>) {
+    build();
+    let platform = launch.start();
     let output = Command::new("node")
         .arg(app().join(format!("tests/browser/{story}.mjs")))
         .arg(&platform.url)
+        .args(elsewhere)
         .output()
         .expect("node runs");
     assert!(
@@ -55,6 +62,21 @@ fn every_screen_stands_hostile_data_both_themes_and_a_phone() {
 #[test]
 fn people_come_and_go_with_what_they_may_do_and_all_of_it_is_on_record() {
     browse("people");
+}
+
+#[test]
+fn another_provider_is_linked_signs_in_and_is_removed() {
+    let (folder, provider) = (
+        tempfile::tempdir().expect("a folder"),
+        OidcProvider::start(),
+    );
+    let issuer = provider.issuer();
+    let launch = Launch::in_folder(folder.path())
+        .with("IDENTITY_OIDC_ISSUER", &issuer)
+        .with("IDENTITY_OIDC_CLIENT_ID", OidcProvider::CLIENT_ID)
+        .with("IDENTITY_OIDC_CLIENT_SECRET", OidcProvider::CLIENT_SECRET)
+        .with("IDENTITY_OIDC_NAME", "Example ID");
+    browse_on("provider", launch, Some(&issuer));
 }
 
 #[test]

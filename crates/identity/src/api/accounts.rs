@@ -7,9 +7,9 @@ use chassis::http::{Json, Language, Origin};
 use chassis::jobs;
 use chassis::sealing::Vault;
 use chrono::{DateTime, Utc};
-use common::WorkspaceId;
 use common::auth::Role;
 use common::values::{EmailAddress, Secret};
+use common::{UserId, WorkspaceId};
 use diesel::PgConnection;
 use serde::Deserialize;
 
@@ -108,7 +108,7 @@ pub(crate) async fn register(
         })
         .await?;
 
-    let signed_in = signed_in(&state, member, workspace, sign_in)?;
+    let signed_in = signed_in(&state, member, workspace, sign_in).await?;
     Ok(HttpResponse::Created().json(signed_in))
 }
 
@@ -195,7 +195,9 @@ pub(crate) async fn login(
         .db
         .transaction(move |conn| tokens::start_family(conn, workspace_id, user_id, &origin, now))
         .await?;
-    signed_in(&state, member, workspace, sign_in).map(Json)
+    signed_in(&state, member, workspace, sign_in)
+        .await
+        .map(Json)
 }
 
 /// Who it is that knows this password and has this second factor; the log hears of it.
@@ -215,7 +217,7 @@ pub(crate) async fn authenticate(
 /// Notes a sign-in in the log.
 pub(crate) fn told_in(way: &str, member: &Member, workspace: &Workspace, origin: &Origin) {
     tracing::info!(
-        user.id = %member.user.id, workspace.id = %workspace.id, way, address = ?origin.address,
+        user.id = %member.user.id, workspace.id = %workspace.id, way, address = origin.address.map(tracing::field::display),
         "somebody signed in"
     );
 }
@@ -224,7 +226,12 @@ pub(crate) fn told_in(way: &str, member: &Member, workspace: &Workspace, origin:
 pub(crate) fn told_refused(way: &str, error: &Error, origin: &Origin) {
     let (status, code) = error.kind();
     if status.is_client_error() {
-        tracing::info!(code, way, address = ?origin.address, "a sign-in was refused");
+        tracing::info!(
+            code,
+            way,
+            address = origin.address.map(tracing::field::display),
+            "a sign-in was refused"
+        );
     }
 }
 
@@ -326,18 +333,34 @@ pub(crate) async fn at_home(
         .await
 }
 
+/// Whether somebody has to set up a second factor before they may do anything in a workspace.
+pub(crate) async fn owes_factor(
+    state: &State,
+    workspace: &Workspace,
+    user: UserId,
+) -> Result<bool, Error> {
+    let workspace = workspace.clone();
+    state
+        .host
+        .db
+        .run(move |conn| Ok::<_, Error>(authenticators::is_owed(conn, &workspace, user)?))
+        .await
+}
+
 /// The tokens of a sign-in that has just begun.
-pub(crate) fn signed_in(
+pub(crate) async fn signed_in(
     state: &State,
     member: Member,
     workspace: Workspace,
     sign_in: SignIn,
 ) -> Result<SignedIn, Error> {
     let (user, now) = (member.user.id, state.now());
-    let claims = tokens::person(user, workspace.id, &member.standing, sign_in.id, now);
+    let owes = owes_factor(state, &workspace, user).await?;
+    let claims = tokens::person(user, workspace.id, &member.standing, owes, sign_in.id, now);
     Ok(SignedIn {
         tokens: Tokens::new(state.keys.sign(&claims)?, sign_in.refresh_token),
         user: member.into(),
         workspace: workspace.into(),
+        second_factor_needed: owes,
     })
 }

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use chassis::auth::Caller;
 use chassis::http::{Json, Language, Origin};
 use chassis::jobs;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use common::UserId;
 use common::values::Secret;
 use data_encoding::{BASE32_NOPAD, Encoding};
@@ -15,15 +15,18 @@ use super::sessions::person;
 use crate::domain::{User, otpauth_uri};
 use crate::error::Error;
 use crate::mails::{News, Notice};
-use crate::passwords::Verdict;
+use crate::passwords::{NO_PASSWORD, Verdict};
 use crate::state::State;
 use crate::store::authenticators::{self, Authenticator};
 use crate::store::members;
 use crate::throttle::{self, Target};
+use crate::tokens;
 
 /// As many bytes as SHA-1 has (RFC 4226 §4).
 const SECRET_BYTES: usize = 20;
 const RECOVERY_CODES: usize = 10;
+/// Whoever signed in so recently is not asked who they are.
+const RECENT_S: i64 = 600;
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = identity::SecondFactor)]
@@ -39,6 +42,15 @@ pub(crate) struct SecondFactor {
 pub(crate) struct CurrentPassword {
     #[schema(value_type = String, format = "password")]
     current_password: Secret,
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = identity::BeginSecondFactor)]
+pub(crate) struct Begin {
+    /// Left out by people who have none: they must have signed in a moment ago.
+    #[schema(value_type = Option<String>, format = "password")]
+    current_password: Option<Secret>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -94,10 +106,10 @@ pub(crate) async fn get(state: Data<State>, caller: Caller) -> Result<Json<Secon
 /// `POST /api/v1/second-factor`: begins; it counts once a code of it was confirmed.
 #[utoipa::path(
     post, path = "/api/v1/second-factor", tag = "identity",
-    operation_id = "identity_second_factor_begin", request_body = CurrentPassword,
+    operation_id = "identity_second_factor_begin", request_body = Begin,
     responses(
         (status = 201, description = "For the app", body = Enrolment),
-        (status = 403, description = "Keys have none", body = common::Problem),
+        (status = 403, description = "Keys have none; or `proof_needed`: who has no password signed in too long ago", body = common::Problem),
         (status = 409, description = "There is one already", body = common::Problem),
         (status = 422, description = "The password is not right", body = common::Problem),
         (status = 429, description = "Too many wrong ones a moment ago", body = common::Problem),
@@ -107,10 +119,13 @@ pub(crate) async fn begin(
     state: Data<State>,
     caller: Caller,
     origin: Origin,
-    body: Json<CurrentPassword>,
+    body: Json<Begin>,
 ) -> Result<HttpResponse, Error> {
     let (user, now) = (person(&caller)?, state.now());
-    let user = prove(&state, user, body.into_inner().current_password, &origin).await?;
+    let user = match body.into_inner().current_password {
+        Some(password) => prove(&state, user, password, &origin).await?,
+        None => without_password(&state, &caller, user).await?,
+    };
     let mut secret = vec![0; SECRET_BYTES];
     aws_lc_rs::rand::fill(&mut secret).map_err(Error::internal)?;
     let vault = state.vault.clone();
@@ -239,6 +254,22 @@ async fn known(state: &State, user: UserId) -> Result<User, Error> {
         .await
 }
 
+/// The person, if they have no password to show and signed in a moment ago.
+async fn without_password(state: &State, caller: &Caller, user: UserId) -> Result<User, Error> {
+    let user = known(state, user).await?;
+    if user.password_hash != NO_PASSWORD {
+        return Err(chassis::InvalidInput::field("/current_password", "is needed").into());
+    }
+    signed_in_lately(state, caller)?;
+    Ok(user)
+}
+
+fn signed_in_lately(state: &State, caller: &Caller) -> Result<(), Error> {
+    let began = caller.session.and_then(tokens::began);
+    let lately = began.is_some_and(|began| state.now() - began < Duration::seconds(RECENT_S));
+    lately.then_some(()).ok_or(Error::ProofNeeded)
+}
+
 /// The person, if this is their password.
 async fn prove(
     state: &State,
@@ -256,6 +287,59 @@ async fn prove(
         return Err(wrong.into());
     }
     Ok(user)
+}
+
+/// Shows once more that it is the person themselves who asks.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = identity::Proof)]
+pub(crate) struct Proof {
+    #[schema(value_type = Option<String>, format = "password")]
+    current_password: Option<Secret>,
+    /// Of the authenticator app, or a recovery code; for people without a password.
+    code: Option<String>,
+}
+
+/// Fails unless the caller shows who they are, or did so by signing in a moment ago.
+pub(crate) async fn prove_again(
+    state: &State,
+    caller: &Caller,
+    proof: Proof,
+    origin: &Origin,
+) -> Result<(), Error> {
+    let id = person(caller)?;
+    if let Some(password) = proof.current_password {
+        prove(state, id, password, origin).await?;
+        return Ok(());
+    }
+    if let Some(code) = proof.code {
+        return prove_by_code(state, id, code, origin).await;
+    }
+    signed_in_lately(state, caller)
+}
+
+async fn prove_by_code(
+    state: &State,
+    id: UserId,
+    code: String,
+    origin: &Origin,
+) -> Result<(), Error> {
+    let (user, vault, now) = (known(state, id).await?, state.vault.clone(), state.now());
+    let target = Target::of(Some(&user), "");
+    throttle::check(state, &target, origin).await?;
+    let taken = state
+        .host
+        .db
+        .transaction(move |conn| {
+            let taken = authenticators::take_code(conn, &vault, id, &code, now)?
+                || authenticators::take_recovery(conn, id, &code)?;
+            taken.then_some(()).ok_or(Error::CodeWrong)
+        })
+        .await;
+    if matches!(taken, Err(Error::CodeWrong)) {
+        throttle::note(state, &target, origin).await?;
+    }
+    taken
 }
 
 /// 120 random bits in six groups, without letters that look alike: so many that a fast hash of them

@@ -5,6 +5,7 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use chassis::InvalidInput;
 use chassis::auth::Caller;
 use chassis::http::{Json, Origin, Path, Query};
 use chassis::revocation::Revoked;
@@ -15,7 +16,9 @@ use common::{UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::accounts::{Login, at_home, authenticate};
+use super::accounts::{Login, at_home, authenticate, owes_factor};
+use super::second_factor::{Proof, prove_again};
+use super::tokens::has_body;
 use super::views::{UserView, WorkspaceView};
 use crate::domain::{Member, Workspace};
 use crate::error::Error;
@@ -33,6 +36,8 @@ pub(crate) struct SessionView {
     workspace: WorkspaceView,
     /// What they may do in it.
     scopes: Vec<Scope>,
+    /// Whether they may do nothing in it until they set up a second factor.
+    second_factor_needed: bool,
     /// Goes into `X-CSRF-Token` of every request that changes something.
     csrf_token: String,
     /// The session ends then at the latest, and earlier when it is not used.
@@ -59,7 +64,7 @@ pub(crate) async fn start(
 ) -> Result<HttpResponse, Error> {
     let (member, workspace) = authenticate(&state, body.into_inner(), &origin).await?;
     let (cookie, session) = begin(&state, &request, &member, &workspace, &origin).await?;
-    let view = view(session, member, workspace);
+    let view = view(&state, session, member, workspace).await?;
     Ok(HttpResponse::Created().cookie(cookie).json(view))
 }
 
@@ -74,7 +79,13 @@ pub(crate) async fn begin(
     if let Some(old) = request.cookie(COOKIE) {
         end_session(state, old.value()).await?;
     }
-    let (cookie, session) = sessions::start(state, member, workspace.id, origin).await?;
+    let started = sessions::start(state, member, workspace.id, origin).await?;
+    let surplus = sessions::surplus(state, member.user.id).await?;
+    for id in surplus {
+        sessions::end_by_id(state, member.user.id, id).await?;
+        revoke(state, id).await?;
+    }
+    let (cookie, session) = started;
     Ok((cookie_of(cookie), session))
 }
 
@@ -110,7 +121,8 @@ pub(crate) async fn get(
     };
     match found {
         Some((session, member, workspace)) => {
-            Ok(HttpResponse::Ok().json(view(session, member, workspace)))
+            let view = view(&state, session, member, workspace).await?;
+            Ok(HttpResponse::Ok().json(view))
         }
         None if asking.quiet => Ok(HttpResponse::NoContent().finish()),
         None => Err(Error::NoSession),
@@ -159,7 +171,7 @@ pub(crate) async fn switch(
     let (member, workspace) = at_home(&state, member.user, Some(body.workspace_id)).await?;
     end_session(&state, old.value()).await?;
     let (cookie, session) = sessions::start(&state, &member, workspace.id, &origin).await?;
-    let view = view(session, member, workspace);
+    let view = view(&state, session, member, workspace).await?;
     Ok(HttpResponse::Ok().cookie(cookie_of(cookie)).json(view))
 }
 
@@ -168,7 +180,7 @@ pub(crate) async fn switch(
     delete, path = "/api/v1/session", tag = "identity", operation_id = "identity_session_end",
     security(()), params(("X-CSRF-Token" = String, Header, description = "The session's")),
     responses(
-        (status = 204, description = "Signed out; the cookie is gone"),
+        (status = 204, description = "Signed out; the cookie is gone, and what the browser stored with it"),
         (status = 403, description = "The token is not this session's", body = common::Problem),
         (status = 503, description = "Sessions cannot be ended at the moment", body = common::Problem),
     )
@@ -179,10 +191,18 @@ pub(crate) async fn end(state: Data<State>, request: HttpRequest) -> Result<Http
     {
         own_page(&request, &session)?;
         end_session(&state, cookie.value()).await?;
+        tracing::info!(
+            user.id = %session.user_id, workspace.id = %session.workspace_id,
+            "somebody signed out"
+        );
     }
     let mut gone = cookie_of(String::new());
     gone.make_removal();
-    Ok(HttpResponse::NoContent().cookie(gone).finish())
+    // Nothing that was shown was kept (`no-store`); other cookies of the domain are not ours to take.
+    Ok(HttpResponse::NoContent()
+        .cookie(gone)
+        .insert_header(("clear-site-data", "\"storage\""))
+        .finish())
 }
 
 /// An access token for a session, with the CSRF token that its writes must repeat.
@@ -191,7 +211,8 @@ pub(crate) async fn issue(state: &State, cookie: &str) -> Result<IssuedToken, Er
         .await?
         .ok_or(Error::CredentialInvalid)?;
     let (user, now) = (member.user.id, state.now());
-    let claims = tokens::person(user, workspace.id, &member.standing, session.id, now);
+    let owes = owes_factor(state, &workspace, user).await?;
+    let claims = tokens::person(user, workspace.id, &member.standing, owes, session.id, now);
     Ok(IssuedToken {
         access_token: state.keys.sign(&claims)?,
         expires_in: ACCESS_S,
@@ -332,22 +353,34 @@ pub(crate) async fn list(state: Data<State>, caller: Caller) -> Result<Json<Sign
 }
 
 /// `DELETE /api/v1/sessions/{id}`: ends one of the caller's sign-ins, everywhere within a second.
+/// Another one than that of the request needs a proof, unless they signed in a moment ago.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = "identity",
     operation_id = "identity_sessions_end",
     params(("id" = Uuid, Path, description = "The sign-in")),
+    request_body(content = Proof, description = "May be left out"),
     responses(
         (status = 204, description = "Ended"),
+        (status = 401, description = "The code is not right", body = common::Problem),
+        (status = 403, description = "`proof_needed`: they signed in too long ago", body = common::Problem),
         (status = 404, description = "None of the caller's", body = common::Problem),
+        (status = 422, description = "The password is not right", body = common::Problem),
+        (status = 429, description = "Too many wrong ones a moment ago", body = common::Problem),
         (status = 503, description = "Sessions cannot be ended at the moment", body = common::Problem),
     )
 )]
 pub(crate) async fn end_one(
     state: Data<State>,
+    request: HttpRequest,
     caller: Caller,
+    origin: Origin,
     id: Path<Uuid>,
+    body: Result<Json<Proof>, InvalidInput>,
 ) -> Result<HttpResponse, Error> {
     let (user, id, now) = (person(&caller)?, id.into_inner(), state.now());
+    if caller.session != Some(id) {
+        prove_again(&state, &caller, proof(&request, body)?, &origin).await?;
+    }
     let browser = sessions::end_by_id(&state, user, id).await?;
     let ended = state
         .host
@@ -367,17 +400,40 @@ pub(crate) async fn end_one(
     }
 }
 
-/// `DELETE /api/v1/sessions`: ends every sign-in of the caller but the one that asks.
+fn proof(
+    request: &HttpRequest,
+    body: Result<Json<Proof>, InvalidInput>,
+) -> Result<Proof, InvalidInput> {
+    match has_body(request) {
+        true => Ok(body?.into_inner()),
+        false => Ok(Proof::default()),
+    }
+}
+
+/// `DELETE /api/v1/sessions`: ends every sign-in of the caller but the one that asks. Needs a proof,
+/// unless they signed in a moment ago.
 #[utoipa::path(
     delete, path = "/api/v1/sessions", tag = "identity",
     operation_id = "identity_sessions_end_others",
+    request_body(content = Proof, description = "May be left out"),
     responses(
         (status = 204, description = "Ended"),
+        (status = 401, description = "The code is not right", body = common::Problem),
+        (status = 403, description = "`proof_needed`: they signed in too long ago", body = common::Problem),
+        (status = 422, description = "The password is not right", body = common::Problem),
+        (status = 429, description = "Too many wrong ones a moment ago", body = common::Problem),
         (status = 503, description = "Sessions cannot be ended at the moment", body = common::Problem),
     )
 )]
-pub(crate) async fn end_others(state: Data<State>, caller: Caller) -> Result<HttpResponse, Error> {
+pub(crate) async fn end_others(
+    state: Data<State>,
+    request: HttpRequest,
+    caller: Caller,
+    origin: Origin,
+    body: Result<Json<Proof>, InvalidInput>,
+) -> Result<HttpResponse, Error> {
     let (user, now) = (person(&caller)?, state.now());
+    prove_again(&state, &caller, proof(&request, body)?, &origin).await?;
     let others = move |id: &Uuid| caller.session != Some(*id);
     let browsers = sessions::of_person(&state, user).await?;
     let browsers: Vec<_> = browsers.into_iter().map(|session| session.id).collect();
@@ -402,14 +458,25 @@ pub(crate) async fn end_others(state: Data<State>, caller: Caller) -> Result<Htt
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn view(session: Session, member: Member, workspace: Workspace) -> SessionView {
-    SessionView {
-        scopes: member.standing.scopes().iter().collect(),
+async fn view(
+    state: &State,
+    session: Session,
+    member: Member,
+    workspace: Workspace,
+) -> Result<SessionView, Error> {
+    let owes = owes_factor(state, &workspace, member.user.id).await?;
+    let scopes = match owes {
+        true => Vec::new(),
+        false => member.standing.scopes().iter().collect(),
+    };
+    Ok(SessionView {
+        scopes,
+        second_factor_needed: owes,
         user: member.into(),
         workspace: workspace.into(),
         expires_at: session.ends_at(),
         csrf_token: session.csrf,
-    }
+    })
 }
 
 /// `__Host-`: a browser takes it over TLS (or from this machine) only, and for no other host.

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::keys::Jwks;
 use crate::revoking;
 use crate::state::State;
-use crate::store::{members, refresh_tokens, revocations};
+use crate::store::{authenticators, members, refresh_tokens, revocations, workspaces};
 use crate::tokens;
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -59,16 +59,22 @@ pub(crate) async fn refresh(
             };
             // The role is read anew: a demotion reaches the person with their next token.
             let member = members::find(conn, renewed.workspace, renewed.user)?;
-            Ok(member.map(|member| (renewed, member.standing)))
+            let workspace = workspaces::find(conn, renewed.workspace)?;
+            let Some((member, workspace)) = member.zip(workspace) else {
+                return Ok(None);
+            };
+            let owes = authenticators::is_owed(conn, &workspace, renewed.user)?;
+            Ok(Some((renewed, member.standing, owes)))
         })
         .await?;
-    let Some((renewed, standing)) = renewed else {
+    let Some((renewed, standing, owes)) = renewed else {
         // It may have been used before, and then its sign-in has just ended.
         revoking::tell(&state).await;
         return Err(Error::RefreshInvalid);
     };
     let sign_in = renewed.sign_in;
-    let claims = tokens::person(renewed.user, renewed.workspace, &standing, sign_in.id, now);
+    let (user, workspace) = (renewed.user, renewed.workspace);
+    let claims = tokens::person(user, workspace, &standing, owes, sign_in.id, now);
     let access_token = state.keys.sign(&claims)?;
     Ok(Json(Tokens::new(access_token, sign_in.refresh_token)))
 }
@@ -103,7 +109,8 @@ pub(crate) async fn logout(
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn has_body(request: &HttpRequest) -> bool {
+/// Whether a request that may have a body has one.
+pub(crate) fn has_body(request: &HttpRequest) -> bool {
     let headers = request.headers();
     headers.contains_key("transfer-encoding")
         || headers

@@ -19,10 +19,10 @@ use crate::domain::{Actor, Check, Member, Name, Password, Standing};
 use crate::error::Error;
 use crate::mails::{News, Notice, Verify};
 use crate::passwords::Verdict;
-use crate::revoking;
 use crate::state::State;
 use crate::store::mail_tokens::{self, Purpose};
 use crate::store::{members, refresh_tokens, revocations, roles, workspaces};
+use crate::{revoking, sessions};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -405,6 +405,58 @@ pub(crate) async fn remove(
         })
         .await?;
     revoking::tell(&state).await;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `DELETE /api/v1/users/{id}/sessions`: ends every sign-in that a person has in this workspace,
+/// everywhere within a second.
+#[utoipa::path(
+    delete, path = "/api/v1/users/{id}/sessions", tag = "identity",
+    operation_id = "identity_users_sign_out",
+    params(("id" = UserId, Path, description = "The person")),
+    responses(
+        (status = 204, description = "Ended"),
+        (status = 403, description = "Not allowed, or their role is above the caller's own", body = common::Problem),
+        (status = 404, description = "Nobody of this workspace", body = common::Problem),
+        (status = 503, description = "Sessions cannot be ended at the moment", body = common::Problem),
+    )
+)]
+pub(crate) async fn sign_out(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<UserId>,
+) -> Result<HttpResponse, Error> {
+    caller.require(Scope::UsersWrite)?;
+    let (id, now, workspace) = (id.into_inner(), state.now(), caller.workspace);
+    state
+        .host
+        .db
+        .run(move |conn| {
+            let actor = actor(conn, caller)?;
+            actor.may_manage()?;
+            actor.may_touch(&find(conn, workspace, id)?.standing)
+        })
+        .await?;
+    let browsers = sessions::of_person(&state, id).await?.into_iter();
+    let here = browsers.filter(|session| session.workspace_id == workspace);
+    let here: Vec<_> = here.map(|session| session.id).collect();
+    for session in &here {
+        sessions::end_by_id(&state, id, *session).await?;
+    }
+    state
+        .host
+        .db
+        .transaction(move |conn| {
+            let programs = refresh_tokens::living(conn, id, now)?.into_iter();
+            let programs = programs.filter(|token| token.workspace_id == workspace);
+            for sign_in in programs.map(|token| token.family).chain(here) {
+                revocations::add(conn, Revoked::SignIn(sign_in))?;
+            }
+            Ok::<_, Error>(refresh_tokens::revoke_member(conn, workspace, id, now)?)
+        })
+        .await?;
+    revoking::tell(&state).await;
+    tracing::info!(user.id = %id, workspace.id = %workspace, by = %caller.subject, "sign-ins were ended");
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct WorkspaceView {
     name: String,
     /// Whether strangers may join as customers.
     customer_registration: bool,
+    /// Whether whoever has no second factor may do nothing here until they set one up.
+    second_factor_required: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -62,6 +64,7 @@ impl From<Workspace> for WorkspaceView {
             id: workspace.id,
             name: workspace.name,
             customer_registration: workspace.customer_registration,
+            second_factor_required: workspace.second_factor_required,
             created_at: workspace.created_at,
             updated_at: workspace.updated_at,
         }
@@ -74,6 +77,8 @@ impl From<Workspace> for WorkspaceView {
 pub(crate) struct SignedIn {
     pub(crate) user: UserView,
     pub(crate) workspace: WorkspaceView,
+    /// Whether they may do nothing here until they set up a second factor.
+    pub(crate) second_factor_needed: bool,
     #[serde(flatten)]
     pub(crate) tokens: Tokens,
 }

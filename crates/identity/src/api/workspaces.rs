@@ -5,9 +5,11 @@ use actix_web::web::Data;
 use chassis::auth::Caller;
 use chassis::http::{IfMatch, Json, Origin, Path, etag};
 use chassis::outbox;
-use common::auth::{Role, Scope};
+use chassis::revocation::Revoked;
+use common::auth::{Role, Scope, Subject};
 use common::events::WorkspaceRenamed;
 use common::{RoleId, WorkspaceId};
+use diesel::PgConnection;
 use serde::{Deserialize, Serialize};
 
 use super::accounts::signed_in;
@@ -17,8 +19,8 @@ use crate::domain::{Check, Name, Standing, Workspace};
 use crate::error::Error;
 use crate::settings::Registration;
 use crate::state::State;
-use crate::store::{members, workspaces};
-use crate::{bootstrap, sessions, tokens};
+use crate::store::{authenticators, members, revocations, workspaces};
+use crate::{bootstrap, revoking, sessions, tokens};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +30,9 @@ pub(crate) struct UpdateWorkspace {
     name: String,
     /// Whether strangers may join as customers; stays as it is when absent.
     customer_registration: Option<bool>,
+    /// Whether whoever has no second factor may do nothing here until they set one up; stays as it
+    /// is when absent. Only somebody who has one may begin to demand it.
+    second_factor_required: Option<bool>,
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -148,7 +153,9 @@ pub(crate) async fn switch(
             Ok::<_, Error>((member, workspace, sign_in))
         })
         .await?;
-    signed_in(&state, member, workspace, sign_in).map(Json)
+    signed_in(&state, member, workspace, sign_in)
+        .await
+        .map(Json)
 }
 
 /// `GET /api/v1/workspaces/current`
@@ -174,6 +181,7 @@ pub(crate) async fn get(state: Data<State>, caller: Caller) -> Result<HttpRespon
     request_body = UpdateWorkspace,
     responses(
         (status = 200, description = "As it is now", body = WorkspaceView),
+        (status = 409, description = "`no_second_factor`: who demands one must have one", body = common::Problem),
         (status = 412, description = "Changed meanwhile", body = common::Problem),
         (status = 422, description = "Fields were refused", body = common::Problem),
     )
@@ -188,7 +196,7 @@ pub(crate) async fn update(
     let mut check = Check::default();
     let name = check.take("/name", Name::parse(&body.name));
     let (name, now) = (name.ok_or_else(|| check.refusal())?, state.now());
-    let open = body.customer_registration;
+    let (open, demand) = (body.customer_registration, body.second_factor_required);
     let workspace = state
         .host
         .db
@@ -197,8 +205,16 @@ pub(crate) async fn update(
             if version.0.is_some_and(|seen| seen != known.version) {
                 return Err(Error::Edited);
             }
-            let open = open.unwrap_or(known.customer_registration);
-            let workspace = workspaces::update(conn, known.id, name.as_str(), open, now)?;
+            let changed = Workspace {
+                name: name.into_inner(),
+                customer_registration: open.unwrap_or(known.customer_registration),
+                second_factor_required: demand.unwrap_or(known.second_factor_required),
+                ..known.clone()
+            };
+            if changed.second_factor_required && !known.second_factor_required {
+                demand_factor(conn, &caller)?;
+            }
+            let workspace = workspaces::update(conn, &changed, now)?;
             if workspace.name == known.name {
                 return Ok(workspace);
             }
@@ -210,7 +226,24 @@ pub(crate) async fn update(
             Ok(workspace)
         })
         .await?;
+    revoking::tell(&state).await;
     Ok(answer(workspace))
+}
+
+/// From now on nobody acts here without a second factor; tokens that say otherwise end. Whoever
+/// has none themselves would lock themselves out with the rest.
+fn demand_factor(conn: &mut PgConnection, caller: &Caller) -> Result<(), Error> {
+    let has_one = match caller.subject {
+        Subject::User(user) => authenticators::counts(conn, user)?,
+        _ => false,
+    };
+    if !has_one {
+        return Err(Error::NoSecondFactor);
+    }
+    for user in members::without_factor(conn, caller.workspace)? {
+        revocations::add(conn, Revoked::Subject(Subject::User(user)))?;
+    }
+    Ok(())
 }
 
 fn answer(workspace: Workspace) -> HttpResponse {

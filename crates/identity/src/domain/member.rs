@@ -20,6 +20,8 @@ pub(crate) struct Workspace {
     pub(crate) updated_at: DateTime<Utc>,
     /// Whether strangers may join as customers.
     pub(crate) customer_registration: bool,
+    /// Whether whoever has no second factor may do nothing here.
+    pub(crate) second_factor_required: bool,
 }
 
 impl Workspace {
@@ -31,6 +33,7 @@ impl Workspace {
             created_at: now,
             updated_at: now,
             customer_registration: false,
+            second_factor_required: false,
         }
     }
 }

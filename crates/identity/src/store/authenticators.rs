@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use common::UserId;
 use diesel::prelude::*;
 
-use crate::domain::accepted_step;
+use crate::domain::{Workspace, accepted_step};
 use crate::error::Error;
 use crate::schema::{authenticators, recovery_codes};
 use crate::sealed;
@@ -28,6 +28,21 @@ pub(crate) fn find(conn: &mut PgConnection, user: UserId) -> QueryResult<Option<
         .select(Authenticator::as_select())
         .first(conn)
         .optional()
+}
+
+/// Whether somebody has a second factor that counts.
+pub(crate) fn counts(conn: &mut PgConnection, user: UserId) -> QueryResult<bool> {
+    let known = find(conn, user)?;
+    Ok(known.is_some_and(|known| known.confirmed_at.is_some()))
+}
+
+/// Whether somebody has to set up a second factor before they may do anything in a workspace.
+pub(crate) fn is_owed(
+    conn: &mut PgConnection,
+    workspace: &Workspace,
+    user: UserId,
+) -> QueryResult<bool> {
+    Ok(workspace.second_factor_required && !counts(conn, user)?)
 }
 
 /// Begins anew; what was there before counts no more.

@@ -6,7 +6,7 @@ use common::{UserId, WorkspaceId};
 use diesel::prelude::*;
 
 use crate::domain::{CustomRole, Member, Standing, User, Workspace};
-use crate::schema::{memberships, roles, users, workspaces};
+use crate::schema::{authenticators, memberships, roles, users, workspaces};
 
 type Row = (User, String, Option<CustomRole>);
 
@@ -235,6 +235,21 @@ pub(crate) fn leave(
         .filter(diesel::dsl::not(diesel::dsl::exists(elsewhere)))
         .execute(conn)?;
     Ok(())
+}
+
+/// The members who have no second factor that counts.
+pub(crate) fn without_factor(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+) -> QueryResult<Vec<UserId>> {
+    let factor = authenticators::table
+        .filter(authenticators::user_id.eq(memberships::user_id))
+        .filter(authenticators::confirmed_at.is_not_null());
+    memberships::table
+        .filter(memberships::workspace_id.eq(workspace))
+        .filter(diesel::dsl::not(diesel::dsl::exists(factor)))
+        .select(memberships::user_id)
+        .load(conn)
 }
 
 /// How many owners the workspace has. Hold its row while acting on the answer.

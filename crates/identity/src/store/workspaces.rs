@@ -34,15 +34,14 @@ pub(crate) fn lock(conn: &mut PgConnection, id: WorkspaceId) -> QueryResult<Opti
 /// Writes what may change of a workspace, and counts the change.
 pub(crate) fn update(
     conn: &mut PgConnection,
-    id: WorkspaceId,
-    name: &str,
-    customer_registration: bool,
+    changed: &Workspace,
     now: DateTime<Utc>,
 ) -> QueryResult<Workspace> {
-    diesel::update(workspaces::table.find(id))
+    diesel::update(workspaces::table.find(changed.id))
         .set((
-            workspaces::name.eq(name),
-            workspaces::customer_registration.eq(customer_registration),
+            workspaces::name.eq(&changed.name),
+            workspaces::customer_registration.eq(changed.customer_registration),
+            workspaces::second_factor_required.eq(changed.second_factor_required),
             workspaces::version.eq(workspaces::version + 1),
             workspaces::updated_at.eq(now),
         ))

@@ -5,6 +5,7 @@ mod api_keys;
 mod audit;
 mod forgery;
 mod invitations;
+mod logs;
 mod mails;
 mod oidc;
 mod passwords;

@@ -776,3 +776,23 @@ async fn without_redis_nobody_is_sent_away_and_nobody_comes_back() {
         .await
         .assert_error(503, "unavailable");
 }
+
+#[actix_web::test]
+async fn who_has_no_password_sets_up_a_second_factor_after_signing_in() {
+    let (provider, app) = world().await;
+    let mut browser = Browser::default();
+    browser.sign_in(&app, &provider).await.assert_status(303);
+    let begin = async || {
+        let client = token(&app, &browser).await;
+        let request = client.post("/api/v1/second-factor").json(&json!({}));
+        request.send().await
+    };
+    begin().await.assert_status(201);
+    app.clock.advance(Duration::minutes(11));
+    begin().await.assert_error(403, "proof_needed");
+    // Whoever has a password must show it.
+    let eve = register(&app, "eve@example.com").await;
+    let refused = eve.client.post("/api/v1/second-factor").json(&json!({}));
+    let problem = refused.send().await.assert_error(422, "invalid_input");
+    assert_eq!(problem.errors[0].pointer, "/current_password");
+}

@@ -81,7 +81,7 @@ async fn a_reset_expires_and_a_newer_one_replaces_it() {
     reset(&app, &first, NEW)
         .await
         .assert_error(422, "link_invalid");
-    app.clock.advance(Duration::minutes(30));
+    app.clock.advance(Duration::minutes(10));
     reset(&app, &second, NEW)
         .await
         .assert_error(422, "link_invalid");
@@ -90,6 +90,14 @@ async fn a_reset_expires_and_a_newer_one_replaces_it() {
             .await
             .assert_error(422, "link_invalid");
     }
+}
+
+#[actix_web::test]
+async fn a_password_does_not_expire() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    app.clock.advance(Duration::days(10 * 365));
+    login(&app, &ada.email, PASSWORD).await.assert_status(200);
 }
 
 #[actix_web::test]

@@ -1,10 +1,12 @@
 use aws_lc_rs::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
 use chrono::Duration;
+use common::dto::access::IssuedToken;
 use data_encoding::BASE32_NOPAD;
 use serde_json::{Value, json};
 use testkit::Response;
 
-use crate::support::{App, PASSWORD, Person, login, register};
+use crate::sessions;
+use crate::support::{App, PASSWORD, Person, login, member, register};
 
 const PATH: &str = "/api/v1/second-factor";
 
@@ -189,4 +191,134 @@ async fn it_is_changed_with_the_password_only() {
         .send()
         .await
         .assert_error(403, "people_only");
+}
+
+/// Demands a second factor of everybody in the workspace, or stops to.
+async fn demand(by: &Person, demanded: bool) -> Response {
+    let body = json!({ "name": "Strict", "second_factor_required": demanded });
+    let path = "/api/v1/workspaces/current";
+    by.client.put(path).json(&body).send().await
+}
+
+async fn refreshed(app: &App, refresh: &str) -> (testkit::Client, String) {
+    let answer = app
+        .anonymous()
+        .post("/api/v1/token/refresh")
+        .json(&json!({ "refresh_token": refresh }))
+        .send()
+        .await
+        .assert_status(200);
+    let body: Value = answer.json();
+    let text = |name: &str| body[name].as_str().expect("a token").to_owned();
+    let client = testkit::Client::new(app.url(), Some(text("access_token")));
+    (client, text("refresh_token"))
+}
+
+#[actix_web::test]
+async fn a_workspace_that_demands_one_lets_nobody_act_without() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let bob = member(&app, &ada, "marketer").await;
+    let browser = sessions::sign_in(&app, &bob.email).await;
+    demand(&ada, true)
+        .await
+        .assert_error(409, "no_second_factor");
+    enrol(&app, &ada).await;
+    let changed: Value = demand(&ada, true).await.assert_status(200).json();
+    assert_eq!(changed["second_factor_required"], true);
+    // What is not said stays.
+    let path = "/api/v1/workspaces/current";
+    let named = ada.client.put(path).json(&json!({ "name": "Strict" }));
+    let named: Value = named.send().await.assert_status(200).json();
+    assert_eq!(named["second_factor_required"], true);
+
+    // Tokens and sessions that began before are held to it as well.
+    bob.client
+        .get(path)
+        .send()
+        .await
+        .assert_error(401, "token_revoked");
+    let (held, refresh) = refreshed(&app, &bob.refresh).await;
+    held.get(path)
+        .send()
+        .await
+        .assert_error(403, "scope_missing");
+    let seen: Value = sessions::look(&app, &browser).await.json();
+    assert_eq!(seen["second_factor_needed"], true);
+    assert_eq!(seen["scopes"], json!([]));
+    let issued: IssuedToken = sessions::exchange(&app, &browser)
+        .await
+        .assert_status(200)
+        .json();
+    let held_browser = testkit::Client::new(app.url(), Some(issued.access_token));
+    held_browser
+        .get(path)
+        .send()
+        .await
+        .assert_error(403, "scope_missing");
+    let again: Value = login(&app, &bob.email, PASSWORD)
+        .await
+        .assert_status(200)
+        .json();
+    assert_eq!(again["second_factor_needed"], true);
+
+    // What is left is to set one up; then all is as it was.
+    let (secret, _) = enrol(
+        &app,
+        &Person {
+            client: held,
+            ..bob.clone()
+        },
+    )
+    .await;
+    let (free, refresh) = refreshed(&app, &refresh).await;
+    free.get(path).send().await.assert_status(200);
+    let seen: Value = sessions::look(&app, &browser).await.json();
+    assert_eq!(seen["second_factor_needed"], false);
+    app.clock.advance(Duration::seconds(30));
+    let signed_in = with_code(&app, &bob.email, &code(&app, &secret)).await;
+    let signed_in: Value = signed_in.assert_status(200).json();
+    assert_eq!(signed_in["second_factor_needed"], false);
+
+    // Without it they are held again, and it is owed here only.
+    let body = json!({ "current_password": PASSWORD });
+    free.delete(PATH)
+        .json(&body)
+        .send()
+        .await
+        .assert_status(204);
+    let (held, _) = refreshed(&app, &refresh).await;
+    held.get(path)
+        .send()
+        .await
+        .assert_error(403, "scope_missing");
+    let own = held
+        .post("/api/v1/workspaces")
+        .json(&json!({ "name": "Bob's" }));
+    let own: Value = own.send().await.assert_status(201).json();
+    let path = format!(
+        "/api/v1/workspaces/{}/switch",
+        own["id"].as_str().expect("an id")
+    );
+    let elsewhere: Value = held.post(path).send().await.assert_status(200).json();
+    assert_eq!(elsewhere["second_factor_needed"], false);
+}
+
+#[actix_web::test]
+async fn a_key_cannot_demand_one() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    enrol(&app, &ada).await;
+    let scopes = ["workspace:write"];
+    let key = crate::api_keys::token_of_key(&app, &ada, &scopes).await;
+    let body = json!({ "name": "Strict", "second_factor_required": true });
+    testkit::Client::new(app.url(), Some(key))
+        .put("/api/v1/workspaces/current")
+        .json(&body)
+        .send()
+        .await
+        .assert_error(409, "no_second_factor");
+    demand(&ada, true).await.assert_status(200);
+    let freed: Value = demand(&ada, false).await.assert_status(200).json();
+    assert_eq!(freed["second_factor_required"], false);
 }

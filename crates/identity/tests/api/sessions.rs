@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use testkit::{Client, Response, Servers, Setup};
 
 use crate::api_keys::service;
-use crate::support::{App, PASSWORD, member, register};
+use crate::support::{App, PASSWORD, login, member, register};
 
 const PATH: &str = "/api/v1/session";
 
 /// A signed-in browser: its cookie and its CSRF token.
-struct Browser {
-    cookie: String,
-    csrf: String,
+pub(crate) struct Browser {
+    pub(crate) cookie: String,
+    pub(crate) csrf: String,
 }
 
-async fn start(app: &App, email: &str) -> Response {
+pub(crate) async fn start(app: &App, email: &str) -> Response {
     app.anonymous()
         .post(PATH)
         .json(&json!({ "email": email, "password": PASSWORD }))
@@ -23,7 +23,7 @@ async fn start(app: &App, email: &str) -> Response {
         .await
 }
 
-async fn sign_in(app: &App, email: &str) -> Browser {
+pub(crate) async fn sign_in(app: &App, email: &str) -> Browser {
     let answer = start(app, email).await.assert_status(201);
     let set = answer.header("set-cookie").expect("a cookie").to_owned();
     let cookie = set.split(';').next().expect("its pair").to_owned();
@@ -42,7 +42,7 @@ async fn sign_in(app: &App, email: &str) -> Browser {
     Browser { cookie, csrf }
 }
 
-async fn look(app: &App, browser: &Browser) -> Response {
+pub(crate) async fn look(app: &App, browser: &Browser) -> Response {
     app.anonymous()
         .get(PATH)
         .header("cookie", &browser.cookie)
@@ -50,7 +50,7 @@ async fn look(app: &App, browser: &Browser) -> Response {
         .await
 }
 
-async fn exchange(app: &App, browser: &Browser) -> Response {
+pub(crate) async fn exchange(app: &App, browser: &Browser) -> Response {
     let value = browser.cookie.split_once('=').expect("a pair").1.to_owned();
     service(app, Service::Gateway)
         .await
@@ -290,7 +290,7 @@ async fn all_other_sign_ins_end_at_once() {
     let ada = register(&app, "ada@example.com").await;
     let eve = register(&app, "eve@example.com").await;
     let browser = sign_in(&app, &ada.email).await;
-    let again = crate::support::login(&app, &ada.email, PASSWORD).await;
+    let again = login(&app, &ada.email, PASSWORD).await;
     let again = crate::support::Person::of(&app, &again.assert_status(200));
     assert_eq!(listed(&ada.client).await.len(), 3);
     ada.client
@@ -309,6 +309,162 @@ async fn all_other_sign_ins_end_at_once() {
         .assert_error(401, "token_revoked");
     assert_eq!(listed(&ada.client).await.len(), 1);
     assert_eq!(listed(&eve.client).await.len(), 1);
+}
+
+#[actix_web::test]
+async fn ending_another_sign_in_needs_a_proof_unless_one_signed_in_a_moment_ago() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    app.clock.advance(Duration::minutes(11));
+    let browser = sign_in(&app, &ada.email).await;
+    // The same sign-in goes on, by a new token.
+    let renewed = app
+        .anonymous()
+        .post("/api/v1/token/refresh")
+        .json(&json!({ "refresh_token": ada.refresh }))
+        .send()
+        .await
+        .assert_status(200);
+    let renewed: Value = renewed.json();
+    let access = renewed["access_token"].as_str().expect("a token");
+    let ada_later = Client::new(app.url(), Some(access.to_owned()));
+    let items = listed(&ada_later).await;
+    let path = |at: usize| format!("{PATH}s/{}", items[at]["id"].as_str().expect("an id"));
+    assert_eq!(
+        (items[0]["kind"].as_str(), items.len()),
+        (Some("browser"), 2)
+    );
+    for all in [path(0), format!("{PATH}s")] {
+        ada_later
+            .delete(&all)
+            .send()
+            .await
+            .assert_error(403, "proof_needed");
+        let wrong = json!({ "current_password": "wrong horse battery" });
+        let refused = ada_later.delete(&all).json(&wrong).send().await;
+        let problem = refused.assert_error(422, "invalid_input");
+        assert_eq!(problem.errors[0].pointer, "/current_password");
+        let wrong = json!({ "code": "123456" });
+        let refused = ada_later.delete(&all).json(&wrong).send().await;
+        refused.assert_error(401, "code_wrong");
+        let odd = json!({ "password": PASSWORD });
+        let refused = ada_later.delete(&all).json(&odd).send().await;
+        refused.assert_error(422, "invalid_input");
+    }
+    look(&app, &browser).await.assert_status(200);
+    let right = json!({ "current_password": PASSWORD });
+    ada_later
+        .delete(path(0))
+        .json(&right)
+        .send()
+        .await
+        .assert_status(204);
+    look(&app, &browser)
+        .await
+        .assert_error(401, "session_missing");
+    // One's own needs none.
+    ada_later.delete(path(1)).send().await.assert_status(204);
+}
+
+#[actix_web::test]
+async fn a_code_of_the_second_factor_is_a_proof_too() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let (_, codes) = crate::second_factor::enrol(&app, &ada).await;
+    app.clock.advance(Duration::minutes(11));
+    let renewed = app
+        .anonymous()
+        .post("/api/v1/token/refresh")
+        .json(&json!({ "refresh_token": ada.refresh }))
+        .send()
+        .await
+        .assert_status(200);
+    let renewed: Value = renewed.json();
+    let access = renewed["access_token"].as_str().expect("a token");
+    let ada = Client::new(app.url(), Some(access.to_owned()));
+    let end = |proof: Value| ada.delete(format!("{PATH}s")).json(&proof).send();
+    end(json!({})).await.assert_error(403, "proof_needed");
+    let with_code = json!({ "code": codes[0] });
+    end(with_code.clone()).await.assert_status(204);
+    end(with_code).await.assert_error(401, "code_wrong");
+}
+
+#[actix_web::test]
+async fn nobody_has_more_than_twenty_browsers_and_the_oldest_ends() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let first = sign_in(&app, &ada.email).await;
+    let of_first: IssuedToken = exchange(&app, &first).await.assert_status(200).json();
+    let second = sign_in(&app, &ada.email).await;
+    for _ in 0..18 {
+        start(&app, &ada.email).await.assert_status(201);
+    }
+    look(&app, &first).await.assert_status(200);
+    let last = sign_in(&app, &ada.email).await;
+    look(&app, &first)
+        .await
+        .assert_error(401, "session_missing");
+    Client::new(app.url(), Some(of_first.access_token))
+        .get(ada.path())
+        .send()
+        .await
+        .assert_error(401, "token_revoked");
+    look(&app, &second).await.assert_status(200);
+    look(&app, &last).await.assert_status(200);
+    let kinds = listed(&ada.client).await;
+    let browsers = kinds.iter().filter(|one| one["kind"] == "browser").count();
+    assert_eq!((browsers, kinds.len()), (20, 21));
+}
+
+#[actix_web::test]
+async fn nobody_has_more_than_a_hundred_sign_ins_by_tokens_and_the_oldest_ends() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let next = login(&app, &ada.email, PASSWORD).await.assert_status(200);
+    let next = crate::support::Person::of(&app, &next);
+    let workspace: Value = next
+        .client
+        .get("/api/v1/workspaces/current")
+        .send()
+        .await
+        .json();
+    let id = workspace["id"].as_str().expect("an id");
+    let again = || {
+        let path = format!("/api/v1/workspaces/{id}/switch");
+        next.client.post(path).send()
+    };
+    for _ in 0..98 {
+        again().await.assert_status(200);
+    }
+    ada.client.get(ada.path()).send().await.assert_status(200);
+    again().await.assert_status(200);
+    app.anonymous()
+        .post("/api/v1/token/refresh")
+        .json(&json!({ "refresh_token": ada.refresh }))
+        .send()
+        .await
+        .assert_error(401, "refresh_token_invalid");
+    // What it got before goes on until it expires.
+    ada.client.get(ada.path()).send().await.assert_status(200);
+    assert_eq!(listed(&next.client).await.len(), 100);
+}
+
+#[actix_web::test]
+async fn signing_out_clears_what_the_browser_stored() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let browser = sign_in(&app, &ada.email).await;
+    let gone = app
+        .anonymous()
+        .delete(PATH)
+        .header("cookie", &browser.cookie)
+        .header("x-csrf-token", &browser.csrf)
+        .send()
+        .await
+        .assert_status(204);
+    assert_eq!(gone.header("clear-site-data"), Some("\"storage\""));
+    let cookie = gone.header("set-cookie").expect("the cookie goes");
+    assert!(cookie.contains("Max-Age=0"), "{cookie}");
 }
 
 #[actix_web::test]
@@ -336,7 +492,7 @@ async fn without_redis_nobody_signs_in_and_tokens_work() {
     start(&app, &ada.email)
         .await
         .assert_error(503, "unavailable");
-    crate::support::login(&app, &ada.email, PASSWORD)
+    login(&app, &ada.email, PASSWORD)
         .await
         .assert_error(503, "unavailable");
     look(&app, &browser).await.assert_error(503, "unavailable");

@@ -1,7 +1,8 @@
 use chrono::Duration;
 use serde_json::{Value, json};
 
-use crate::support::{App, PASSWORD, login, member, register};
+use crate::sessions;
+use crate::support::{App, PASSWORD, Person, login, member, register};
 
 #[actix_web::test]
 async fn members_are_listed_by_pages() {
@@ -359,4 +360,56 @@ async fn a_method_that_an_address_does_not_have_is_refused_in_words() {
             .await
             .assert_error(405, "method_not_allowed");
     }
+}
+
+#[actix_web::test]
+async fn an_admin_ends_every_sign_in_of_a_member_in_this_workspace() {
+    let app = App::start().await;
+    let ada = register(&app, "ada@example.com").await;
+    let admin = member(&app, &ada, "admin").await;
+    let bob = member(&app, &ada, "marketer").await;
+    let browser = sessions::sign_in(&app, &bob.email).await;
+    // Bob's own workspace is nobody else's business.
+    let own = bob.client.post("/api/v1/workspaces");
+    let own: Value = own
+        .json(&json!({ "name": "Bob's" }))
+        .send()
+        .await
+        .assert_status(201)
+        .json();
+    let id = own["id"].as_str().expect("an id");
+    let path = format!("/api/v1/workspaces/{id}/switch");
+    let elsewhere = bob.client.post(path).send().await.assert_status(200);
+    let elsewhere = Person::of(&app, &elsewhere);
+
+    let path = |of: &Person| format!("{}/sessions", of.path());
+    let end = |by: &Person, of: &Person| by.client.delete(path(of)).send();
+    end(&bob, &admin).await.assert_error(403, "scope_missing");
+    end(&admin, &ada).await.assert_error(403, "role_above_own");
+    let stranger = register(&app, "eve@example.com").await;
+    end(&stranger, &bob)
+        .await
+        .assert_error(404, "user_not_found");
+    sessions::look(&app, &browser).await.assert_status(200);
+
+    end(&admin, &bob).await.assert_status(204);
+    sessions::look(&app, &browser)
+        .await
+        .assert_error(401, "session_missing");
+    bob.client
+        .get(bob.path())
+        .send()
+        .await
+        .assert_error(401, "token_revoked");
+    app.anonymous()
+        .post("/api/v1/token/refresh")
+        .json(&json!({ "refresh_token": bob.refresh }))
+        .send()
+        .await
+        .assert_error(401, "refresh_token_invalid");
+    let still = elsewhere.client.get(elsewhere.path()).send().await;
+    still.assert_status(200);
+    admin.client.get(ada.path()).send().await.assert_status(200);
+    // They are members as before.
+    login(&app, &bob.email, PASSWORD).await.assert_status(200);
 }

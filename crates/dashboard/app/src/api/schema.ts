@@ -1572,7 +1572,10 @@ export interface paths {
         get: operations["identity_sessions_list"];
         put?: never;
         post?: never;
-        /** `DELETE /api/v1/sessions`: ends every sign-in of the caller but the one that asks. */
+        /**
+         * `DELETE /api/v1/sessions`: ends every sign-in of the caller but the one that asks. Needs a proof,
+         *     unless they signed in a moment ago.
+         */
         delete: operations["identity_sessions_end_others"];
         options?: never;
         head?: never;
@@ -1589,7 +1592,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** `DELETE /api/v1/sessions/{id}`: ends one of the caller's sign-ins, everywhere within a second. */
+        /**
+         * `DELETE /api/v1/sessions/{id}`: ends one of the caller's sign-ins, everywhere within a second.
+         *     Another one than that of the request needs a proof, unless they signed in a moment ago.
+         */
         delete: operations["identity_sessions_end"];
         options?: never;
         head?: never;
@@ -1724,6 +1730,26 @@ export interface paths {
          *     go with them; who belongs to no other workspace is forgotten.
          */
         delete: operations["identity_users_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{id}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * `DELETE /api/v1/users/{id}/sessions`: ends every sign-in that a person has in this workspace,
+         *     everywhere within a second.
+         */
+        delete: operations["identity_users_sign_out"];
         options?: never;
         head?: never;
         patch?: never;
@@ -3048,6 +3074,13 @@ export interface components {
         };
         /** @enum {string} */
         "identity.AuditFormat": "csv" | "ndjson";
+        "identity.BeginSecondFactor": {
+            /**
+             * Format: password
+             * @description Left out by people who have none: they must have signed in a moment ago.
+             */
+            current_password?: string | null;
+        };
         "identity.Code": {
             /** @description What the app shows now. */
             code: string;
@@ -3183,6 +3216,13 @@ export interface components {
         "identity.OwnWorkspaces": {
             items: components["schemas"]["identity.OwnWorkspace"][];
         };
+        /** @description Shows once more that it is the person themselves who asks. */
+        "identity.Proof": {
+            /** @description Of the authenticator app, or a recovery code; for people without a password. */
+            code?: string | null;
+            /** Format: password */
+            current_password?: string | null;
+        };
         "identity.PutRole": {
             name: string;
             /** @description None that the caller does not have. What is not listed is denied. */
@@ -3227,11 +3267,15 @@ export interface components {
             expires_at: string;
             /** @description What they may do in it. */
             scopes: components["schemas"]["Scope"][];
+            /** @description Whether they may do nothing in it until they set up a second factor. */
+            second_factor_needed: boolean;
             user: components["schemas"]["identity.User"];
             workspace: components["schemas"]["identity.Workspace"];
         };
         /** @description A fresh sign-in. */
         "identity.SignedIn": components["schemas"]["identity.Tokens"] & {
+            /** @description Whether they may do nothing here until they set up a second factor. */
+            second_factor_needed: boolean;
             user: components["schemas"]["identity.User"];
             workspace: components["schemas"]["identity.Workspace"];
         };
@@ -3300,6 +3344,11 @@ export interface components {
             /** @description Whether strangers may join as customers; stays as it is when absent. */
             customer_registration?: boolean | null;
             name: string;
+            /**
+             * @description Whether whoever has no second factor may do nothing here until they set one up; stays as it
+             *     is when absent. Only somebody who has one may begin to demand it.
+             */
+            second_factor_required?: boolean | null;
         };
         "identity.User": {
             /** Format: date-time */
@@ -3327,6 +3376,8 @@ export interface components {
             customer_registration: boolean;
             id: components["schemas"]["WorkspaceId"];
             name: string;
+            /** @description Whether whoever has no second factor may do nothing here until they set one up. */
+            second_factor_required: boolean;
             /** Format: date-time */
             updated_at: string;
         };
@@ -10350,7 +10401,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["identity.CurrentPassword"];
+                "application/json": components["schemas"]["identity.BeginSecondFactor"];
             };
         };
         responses: {
@@ -10365,7 +10416,7 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthenticated"];
-            /** @description Keys have none */
+            /** @description Keys have none; or `proof_needed`: who has no password signed in too long ago */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11331,7 +11382,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Signed out; the cookie is gone */
+            /** @description Signed out; the cookie is gone, and what the browser stored with it */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -11417,7 +11468,12 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        /** @description May be left out */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.Proof"];
+            };
+        };
         responses: {
             /** @description Ended */
             204: {
@@ -11427,10 +11483,45 @@ export interface operations {
                 content?: never;
             };
             400: components["responses"]["Malformed"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The code is not right */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `proof_needed`: they signed in too long ago */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
             414: components["responses"]["UriTooLong"];
-            429: components["responses"]["TooMany"];
+            /** @description The password is not right */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong ones a moment ago */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             431: components["responses"]["HeadTooLarge"];
             502: components["responses"]["BadGateway"];
             /** @description Sessions cannot be ended at the moment */
@@ -11455,7 +11546,12 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        /** @description May be left out */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["identity.Proof"];
+            };
+        };
         responses: {
             /** @description Ended */
             204: {
@@ -11465,8 +11561,24 @@ export interface operations {
                 content?: never;
             };
             400: components["responses"]["Malformed"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The code is not right */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `proof_needed`: they signed in too long ago */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description None of the caller's */
             404: {
                 headers: {
@@ -11476,8 +11588,27 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
             414: components["responses"]["UriTooLong"];
-            429: components["responses"]["TooMany"];
+            /** @description The password is not right */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many wrong ones a moment ago */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             431: components["responses"]["HeadTooLarge"];
             502: components["responses"]["BadGateway"];
             /** @description Sessions cannot be ended at the moment */
@@ -12197,6 +12328,61 @@ export interface operations {
             504: components["responses"]["Late"];
         };
     };
+    identity_users_sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The person */
+                id: components["schemas"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description Not allowed, or their role is above the caller's own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody of this workspace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            414: components["responses"]["UriTooLong"];
+            429: components["responses"]["TooMany"];
+            431: components["responses"]["HeadTooLarge"];
+            502: components["responses"]["BadGateway"];
+            /** @description Sessions cannot be ended at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            504: components["responses"]["Late"];
+        };
+    };
     notifications_webhooks_list: {
         parameters: {
             query?: {
@@ -12822,6 +13008,15 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             408: components["responses"]["TooSlow"];
+            /** @description `no_second_factor`: who demands one must have one */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Changed meanwhile */
             412: {
                 headers: {

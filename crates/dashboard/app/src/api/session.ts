@@ -1,5 +1,8 @@
 import { queryOptions, type QueryClient } from "@tanstack/react-query";
 import { api, ask, setCsrfToken, type Schemas } from "./client";
+import { setLanguage, storedLanguage } from "../i18n";
+import { forgetUnsaved } from "../lib/autosave";
+import { applyTheme, storedTheme } from "../lib/theme";
 import { isProblem } from "./problem";
 
 export type Session = Schemas["identity.Session"];
@@ -55,13 +58,22 @@ export async function signUp(
   await ask(api.POST("/api/v1/logout", { body: { refresh_token } })).catch(() => undefined);
 }
 
+/** Ends the session. What the browser was shown goes with it, also when nobody answers; that is thrown afterwards. */
 export async function signOut(client: QueryClient) {
   const session = client.getQueryData<Session | null>(sessionQuery.queryKey);
   const header = { "X-CSRF-Token": session?.csrf_token ?? "" };
-  await ask(api.DELETE("/api/v1/session", { params: { header } }));
+  const [theme, language] = [storedTheme(), storedLanguage()];
+  const ending = ask(api.DELETE("/api/v1/session", { params: { header } }));
+  const failure = await ending.then(() => undefined, (error: unknown) => error);
+  if (failure && !(isProblem(failure) && failure.status === 0)) throw failure;
   setCsrfToken(undefined);
   client.clear();
   client.setQueryData(sessionQuery.queryKey, null);
+  forgetUnsaved();
+  // The answer has the browser forget everything; how the screen looks is nobody's secret.
+  applyTheme(theme);
+  if (language) await setLanguage(language);
+  if (failure) throw failure;
 }
 
 /** Goes on in another workspace of the person; what was shown is the old one's. */
@@ -70,7 +82,8 @@ export async function switchTo(client: QueryClient, workspace_id: string) {
   const header = { "X-CSRF-Token": before?.csrf_token ?? "" };
   const session = await ask(api.PUT("/api/v1/session", { params: { header }, body: { workspace_id } }));
   setCsrfToken(session.csrf_token);
-  client.clear();
+  // Whoever shows the session hears of the new one; the rest is asked for anew.
+  client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionQuery.queryKey[0] });
   client.setQueryData(sessionQuery.queryKey, session);
 }
 

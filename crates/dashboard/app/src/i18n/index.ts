@@ -14,13 +14,18 @@ declare module "i18next" {
   }
 }
 
-function wanted(): string {
+/** What the person chose, if they did and storage may be read. */
+export function storedLanguage(): string | undefined {
   try {
-    const stored = localStorage.getItem(KEY);
-    if (stored) return stored;
+    return localStorage.getItem(KEY) ?? undefined;
   } catch {
-    // The browser's own language then.
+    return undefined;
   }
+}
+
+function wanted(): string {
+  const stored = storedLanguage();
+  if (stored) return stored;
   const known: readonly string[] = LANGUAGES.map(([code]) => code);
   return navigator.languages.map((tag) => tag.split("-")[0] ?? "").find((tag) => known.includes(tag)) ?? "en";
 }

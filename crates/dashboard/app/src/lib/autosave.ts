@@ -162,9 +162,27 @@ export class Autosave<T extends object> {
   }
 }
 
+const UNSAVED = "clarion.unsaved.";
+
+function unsavedKeys(): string[] {
+  try {
+    return Object.keys(localStorage).filter((key) => key.startsWith(UNSAVED));
+  } catch {
+    return [];
+  }
+}
+
+/** Whether changes wait in this browser that could not be saved. */
+export const hasUnsaved = () => unsavedKeys().length > 0;
+
+/** Forgets them: whoever comes next in this browser is somebody else. */
+export function forgetUnsaved() {
+  for (const key of unsavedKeys()) localStorage.removeItem(key);
+}
+
 /** A shelf in the browser's storage, under a name. */
 export function browserShelf(name: string): Shelf {
-  const key = `clarion.unsaved.${name}`;
+  const key = UNSAVED + name;
   return {
     get() {
       try {

@@ -3,15 +3,18 @@ import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, onExpired } from "../api/client";
+import { isProblem } from "../api/problem";
 import { sessionQuery, signOut, switchTo, type Session } from "../api/session";
 import { LANGUAGES, setLanguage } from "../i18n";
+import { hasUnsaved } from "../lib/autosave";
 import { applyTheme, storedTheme, type Theme } from "../lib/theme";
 import { Brand } from "../ui/brand";
-import { Button, Dialog, useSay, useToast } from "../ui/kit";
+import { Button, Confirm, Dialog, Loading, useSay, useToast } from "../ui/kit";
 import { SignInForm } from "./door";
 
 const Palette = lazy(() => import("./palette").then((module) => ({ default: module.Palette })));
 const MAC = /Mac|iPhone|iPad/.test(navigator.userAgent);
+const FactorNeeded = lazy(() => import("./settings/account").then(({ FactorNeeded: needed }) => ({ default: needed })));
 
 const GROUPS = [
   ["", [["/", "overview"]]],
@@ -26,6 +29,9 @@ export function Shell() {
   const [open, setOpen] = useState(false);
   const [jumping, setJumping] = useState(false);
   const { pathname } = useLocation();
+  const { data: session } = useQuery(sessionQuery);
+  // Nothing else can be done here before.
+  const held = session?.second_factor_needed === true;
   useEffect(() => {
     const key = (event: KeyboardEvent) => {
       if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
@@ -53,11 +59,13 @@ export function Shell() {
       </div>
       <div id="side" className={open ? "side open" : "side"} onKeyDown={(event) => event.key === "Escape" && setOpen(false)}>
         <Link to="/" className="brand"><Brand /></Link>
-        <button type="button" className="button jump" onClick={() => { setOpen(false); setJumping(true); }}>
-          <span>{t("palette.title")}</span><kbd>{MAC ? "⌘K" : t("palette.keys")}</kbd>
-        </button>
+        {!held && (
+          <button type="button" className="button jump" onClick={() => { setOpen(false); setJumping(true); }}>
+            <span>{t("palette.title")}</span><kbd>{MAC ? "⌘K" : t("palette.keys")}</kbd>
+          </button>
+        )}
         <nav aria-label={t("shell.nav")}>
-          {GROUPS.map(([group, links]) => (
+          {!held && GROUPS.map(([group, links]) => (
             <div key={group}>
               {group && <div className="group">{t(`shell.groups.${group}`)}</div>}
               <ul className="plain">
@@ -72,8 +80,8 @@ export function Shell() {
         </nav>
         <Me />
       </div>
-      <main id="main" tabIndex={-1} ref={main}><Outlet /></main>
-      {jumping && <Suspense><Palette onClose={() => setJumping(false)} /></Suspense>}
+      <main id="main" tabIndex={-1} ref={main}>{held ? <Suspense fallback={<Loading />}><FactorNeeded /></Suspense> : <Outlet />}</main>
+      {jumping && !held && <Suspense><Palette onClose={() => setJumping(false)} /></Suspense>}
       <Expired />
     </div>
   );
@@ -87,13 +95,15 @@ function Me() {
   const toast = useToast();
   const say = useSay();
   const [theme, setTheme] = useState<Theme>(storedTheme);
+  const [leaving, setLeaving] = useState(false);
   const leave = async () => {
+    setLeaving(false);
     try {
       await signOut(client);
-      await navigate({ to: "/sign-in" });
     } catch (error) {
-      toast(say(error));
+      toast(isProblem(error) && error.status === 0 ? t("shell.notEnded") : say(error));
     }
+    if (client.getQueryData(sessionQuery.queryKey) === null) await navigate({ to: "/sign-in" });
   };
   return (
     <div className="foot">
@@ -116,7 +126,10 @@ function Me() {
           {LANGUAGES.map(([code, name]) => <option key={code} value={code}>{name}</option>)}
         </select>
       </div>
-      <Button small onClick={leave}>{t("shell.signOut")}</Button>
+      <Button small onClick={() => (hasUnsaved() ? setLeaving(true) : void leave())}>{t("shell.signOut")}</Button>
+      {leaving && (
+        <Confirm title={t("shell.leaveTitle")} action={t("shell.signOut")} onConfirm={() => void leave()} onClose={() => setLeaving(false)}><p>{t("shell.leaveText")}</p></Confirm>
+      )}
     </div>
   );
 }

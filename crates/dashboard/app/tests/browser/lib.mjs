@@ -30,7 +30,19 @@ export async function browse(story, options = {}) {
   }
 }
 
-/** Console errors, uncaught ones, and answers that say that we are broken. */
+/** Whom a page of ours may ask: us, and the identity provider of the story. */
+const KNOWN = new Set([url, process.argv[3]].filter(Boolean).map((site) => new URL(site).host));
+
+/** Whether the page itself asks; a mail in its preview shows foreign images. */
+function ofPage(page, request) {
+  try {
+    return request.frame() === page.mainFrame();
+  } catch {
+    return true;
+  }
+}
+
+/** Console errors, uncaught ones, answers that say that we are broken, and requests to anybody else. */
 export function watch(page) {
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(`uncaught: ${error.stack ?? error}`));
@@ -41,6 +53,10 @@ export function watch(page) {
     // What a hostile mail tries in its frame is blocked, and a browser says so.
     const framed = where === "about:srcdoc";
     if (message.type() === "error" && !answered && !framed) complaints.push(`console: ${message.text()} (${where})`);
+  });
+  page.on("request", (request) => {
+    const { protocol, host } = new URL(request.url());
+    if (/^https?:$/.test(protocol) && ofPage(page, request) && !KNOWN.has(host)) complaints.push(`asked elsewhere: ${request.url()}`);
   });
   page.on("response", (response) => {
     if (response.status() >= 500) complaints.push(`${response.status()} ${response.request().method()} ${response.url()}`);

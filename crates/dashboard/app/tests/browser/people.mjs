@@ -115,6 +115,12 @@ await browse(async (page, { context, complaints }) => {
   await main.getByLabel("Role of Bob Babbage").selectOption({ label: "Analyst" });
   await until("Bob is an analyst", async () => (await ask("GET", "/users")).items.some((user) => user.email === bob && user.role === "analyst"));
 
+  // Bob's sign-ins are ended for him; he may sign in again.
+  await main.getByRole("row", { name: /Bob Babbage/ }).getByRole("button", { name: "End sign-ins" }).click();
+  await dialog.getByRole("button", { name: "End sign-ins" }).click();
+  await dialog.waitFor({ state: "detached" });
+  expect("Bob's session", (await other.request.get(`${url}/api/v1/session`)).status(), 401);
+
   // A second factor: a wrong code, the right one, and the codes for when the phone is lost.
   await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: "Your account" }).click();
   await main.getByRole("button", { name: "Set up an authenticator app" }).click();
@@ -138,6 +144,32 @@ await browse(async (page, { context, complaints }) => {
   await dialog.getByRole("button", { name: "I have kept them" }).click();
   await main.getByText("10 recovery codes are left").waitFor();
 
+  // Demanded of everybody: Bob can do nothing else before he has one, too.
+  await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: "Workspace" }).click();
+  const demanded = main.getByLabel("Everybody here needs a second factor");
+  await demanded.check();
+  await main.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("status").getByText("Saved").waitFor();
+  await theirs.goto(`${url}/sign-in`);
+  await signIn(theirs, bob, password);
+  await theirs.getByRole("heading", { name: "Set up a second factor first" }).waitFor();
+  expect("ways to go", await theirs.getByRole("navigation", { name: "Main" }).getByRole("link").count(), 0);
+  const step = theirs.getByRole("dialog");
+  await theirs.getByRole("button", { name: "Set up an authenticator app" }).click();
+  await step.getByLabel("Current password").fill(password);
+  await step.getByRole("button", { name: "Next" }).click();
+  const bobs = (await step.getByTestId("secret").innerText()).replaceAll(/\s/g, "");
+  await step.getByLabel("Code of the app").fill(codeOf(bobs));
+  await step.getByRole("button", { name: "Confirm" }).click();
+  await step.getByRole("button", { name: "I have kept them" }).click();
+  await theirs.getByRole("heading", { name: "Hello, Bob" }).waitFor();
+  await theirs.getByRole("link", { name: "Campaigns", exact: true }).click();
+  await theirs.getByText("No campaigns yet").waitFor();
+  await demanded.uncheck();
+  await main.getByRole("button", { name: "Save" }).click();
+  await until("it is not demanded any more", async () => !(await ask("GET", "/workspaces/current")).second_factor_required);
+  await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: "Your account" }).click();
+
   // Signed in twice, one of them is ended; then a forgotten password ends all.
   const third = await context.browser().newContext({ locale: "en-GB" });
   third.setDefaultTimeout(60_000);
@@ -149,12 +181,30 @@ await browse(async (page, { context, complaints }) => {
   const signIns = main.getByRole("region", { name: "Where you are signed in" });
   await signIns.getByText("This one").waitFor();
   expect("sign-ins", await signIns.getByRole("listitem").count(), 2);
+  // As it is for somebody who signed in long ago: the password first.
+  await page.route(/\/api\/v1\/sessions\/./, (route) => route.fulfill({
+    status: 403, contentType: "application/problem+json", body: JSON.stringify({ status: 403, code: "proof_needed", title: "Forbidden", detail: "your password is needed", errors: [] }),
+  }), { times: 1 });
   await signIns.getByRole("button", { name: "End", exact: true }).click();
+  await dialog.getByLabel("Current password").fill("not this one");
+  await dialog.getByRole("button", { name: "End" }).click();
+  await dialog.getByText("is not right").waitFor();
+  await dialog.getByLabel("Current password").fill(password);
+  await dialog.getByRole("button", { name: "End" }).click();
   await until("it is ended", async () => (await third.request.get(`${url}/api/v1/session`)).status() === 401);
   await elsewhere.getByRole("link", { name: "Lists" }).click();
   await elsewhere.getByRole("dialog", { name: "Sign in again" }).waitFor();
   await third.close();
+  // Signing out leaves how the screen looks, and nothing of what was on it.
+  await page.getByLabel("Theme").selectOption("dark");
+  await page.evaluate(() => localStorage.setItem("clarion.unsaved.campaigns.x", JSON.stringify({ changes: { subject: "Hush" } })));
   await page.getByRole("button", { name: "Sign out" }).click();
+  await dialog.getByText("Signing out forgets them").waitFor();
+  await dialog.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("link", { name: "Forgot your password?" }).waitFor();
+  const stored = await page.evaluate(() => Object.entries(localStorage).filter(([key]) => key !== "clarion.language"));
+  expect("what is stored", stored, [["clarion.theme", "dark"]]);
+  expect("cookies that scripts can read", await page.evaluate(() => document.cookie), "");
   await page.getByRole("link", { name: "Forgot your password?" }).click();
   await page.getByLabel("Email").fill(email);
   await page.getByRole("button", { name: "Send me a link" }).click();

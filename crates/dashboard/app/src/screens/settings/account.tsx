@@ -3,7 +3,7 @@ import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, type Schemas } from "../../api/client";
 import { isProblem } from "../../api/problem";
-import { sessionQuery } from "../../api/session";
+import { providerQuery, sessionQuery, switchTo } from "../../api/session";
 import { browserOf } from "../../lib/agent";
 import { Ago, Badge, Button, Confirm, Copy, Dialog, ErrorNote, Ready, TextField, useToast } from "../../ui/kit";
 import { QrCode } from "../../ui/qr";
@@ -11,12 +11,13 @@ import { values } from "../door";
 import { updateUser } from "./people";
 
 type SignIn = Schemas["identity.SignIn"];
+type Link = Schemas["identity.Link"];
 
 /** What is one's own: name, password, second factor, and where one is signed in. */
 export function Account() {
   return (
     <div className="columns">
-      <div className="stack wide"><You /><Password /></div>
+      <div className="stack wide"><You /><Password /><OtherWays /></div>
       <div className="stack wide"><SecondFactor /><SignIns /></div>
     </div>
   );
@@ -86,6 +87,61 @@ function Password() {
   );
 }
 
+const linksQuery = {
+  queryKey: ["links"],
+  queryFn: async ({ signal }: { signal: AbortSignal }) => (await ask(api.GET("/api/v1/oidc/links", { signal }))).items,
+};
+
+/** What another provider knows one by, where there is one. */
+function OtherWays() {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const toast = useToast();
+  const { data: provider } = useQuery(providerQuery);
+  const enabled = provider?.enabled ?? false;
+  const links = useQuery({ ...linksQuery, enabled });
+  const [removing, setRemoving] = useState<Link | null>(null);
+  const link = useMutation({
+    mutationFn: () => ask(api.POST("/api/v1/oidc/links", { body: { return_to: "/settings" } })),
+    onSuccess: ({ authorization_url }) => location.assign(authorization_url),
+  });
+  const unlink = useMutation({
+    mutationFn: ({ id }: Link) => ask(api.DELETE("/api/v1/oidc/links/{id}", { params: { path: { id } } })),
+    onSuccess: async () => {
+      setRemoving(null);
+      toast(t("links.removed"));
+      await client.invalidateQueries({ queryKey: linksQuery.queryKey });
+    },
+  });
+  if (!enabled) return null;
+  const name = provider?.name ?? "";
+  return (
+    <section className="card stack" aria-label={t("links.title")}>
+      <h2>{t("links.title")}</h2>
+      <p className="muted small">{t("links.text", { name })}</p>
+      <ErrorNote error={link.error} />
+      <Ready of={links}>
+        {(items) => (
+          <ul className="plain rows">{items.map((one) => (
+            <li key={one.id} className="row apart">
+              <div className="grow">
+                <strong className="break">{one.email ?? name}</strong>
+                <div className="small muted break">{one.issuer} · {t("lists.since")} <Ago at={one.created_at} /></div>
+              </div>
+              <Button small kind="quiet" onClick={() => { unlink.reset(); setRemoving(one); }}>{t("links.remove")}</Button>
+            </li>
+          ))}</ul>
+        )}
+      </Ready>
+      <div><Button busy={link.isPending || link.isSuccess} onClick={() => link.mutate()}>{t("links.add", { name })}</Button></div>
+      {removing && (
+        <Confirm title={t("links.removeTitle")} action={t("links.remove")} busy={unlink.isPending} error={unlink.error}
+          onConfirm={() => unlink.mutate(removing)} onClose={() => setRemoving(null)}><p>{t("links.removeText", { name })}</p></Confirm>
+      )}
+    </section>
+  );
+}
+
 const factorQuery = {
   queryKey: ["second-factor"],
   queryFn: ({ signal }: { signal: AbortSignal }) => ask(api.GET("/api/v1/second-factor", { signal })),
@@ -118,18 +174,39 @@ function SecondFactor() {
   );
 }
 
-/** Password, then the code of the app, then the recovery codes. */
-function Enrol({ onClose }: { onClose: () => void }) {
+/** What stands in the place of every screen while the workspace demands a second factor and there is none. */
+export function FactorNeeded() {
   const { t } = useTranslation();
   const client = useQueryClient();
+  const { data: session } = useQuery(sessionQuery);
+  const [open, setOpen] = useState(false);
+  // What one may do now is of a new session.
+  const go = useMutation({ mutationFn: () => switchTo(client, session?.workspace.id ?? "") });
+  return (
+    <section className="card stack" style={{ maxInlineSize: 520 }}>
+      <h1>{t("factor.needed")}</h1>
+      <p>{t("factor.neededText", { workspace: session?.workspace.name ?? "" })}</p>
+      <ErrorNote error={go.error} />
+      <div><Button kind="primary" busy={go.isPending} onClick={() => setOpen(true)}>{t("factor.begin")}</Button></div>
+      {open && <Enrol onClose={() => setOpen(false)} onDone={() => go.mutate()} />}
+    </section>
+  );
+}
+
+/** Password, then the code of the app, then the recovery codes. */
+function Enrol({ onClose, onDone = onClose }: { onClose: () => void; onDone?: () => void }) {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  // Whom the provider vouches for may have none.
+  const { data: provider } = useQuery(providerQuery);
   const begin = useMutation({
-    mutationFn: ({ current = "" }: Record<string, string>) => ask(api.POST("/api/v1/second-factor", { body: { current_password: current } })),
+    mutationFn: ({ current }: Record<string, string>) => ask(api.POST("/api/v1/second-factor", { body: current ? { current_password: current } : {} })),
   });
   const confirm = useMutation({
     mutationFn: ({ code = "" }: Record<string, string>) => ask(api.POST("/api/v1/second-factor/confirm", { body: { code: code.replaceAll(" ", "") } })),
     onSuccess: () => client.invalidateQueries({ queryKey: factorQuery.queryKey }),
   });
-  if (confirm.data) return <RecoveryCodes codes={confirm.data.recovery_codes} onClose={onClose} />;
+  if (confirm.data) return <RecoveryCodes codes={confirm.data.recovery_codes} onClose={onDone} />;
   if (begin.data) {
     const { secret, otpauth_uri } = begin.data;
     return (
@@ -146,11 +223,11 @@ function Enrol({ onClose }: { onClose: () => void }) {
       </Dialog>
     );
   }
-  return <PasswordFirst title={t("factor.begin")} text={t("factor.first")} action={t("common.next")} error={begin.error} busy={begin.isPending} onGiven={begin.mutate} onClose={onClose} />;
+  return <PasswordFirst title={t("factor.begin")} text={t("factor.first")} optional={provider?.enabled} action={t("common.next")} error={begin.error} busy={begin.isPending} onGiven={begin.mutate} onClose={onClose} />;
 }
 
-function PasswordFirst({ title, text, action, danger, error, busy, onGiven, onClose }: {
-  title: string; text: string; action: string; danger?: boolean; error: unknown; busy: boolean; onGiven: (given: Record<string, string>) => void; onClose: () => void;
+function PasswordFirst({ title, text, action, danger, optional, error, busy, onGiven, onClose }: {
+  title: string; text: string; action: string; danger?: boolean; optional?: boolean; error: unknown; busy: boolean; onGiven: (given: Record<string, string>) => void; onClose: () => void;
 }) {
   const { t } = useTranslation();
   const problem = isProblem(error) ? error : undefined;
@@ -158,7 +235,7 @@ function PasswordFirst({ title, text, action, danger, error, busy, onGiven, onCl
     <Dialog title={title} onClose={onClose}>
       <form className="stack" onSubmit={(event: FormEvent<HTMLFormElement>) => onGiven(values(event))}>
         <p>{text}</p>
-        <TextField label={t("account.current")} name="current" type="password" required autoFocus autoComplete="current-password" error={problem?.field("/current_password")} />
+        <TextField label={t("account.current")} name="current" type="password" required={!optional} hint={optional ? t("factor.noPassword") : undefined} autoFocus autoComplete="current-password" error={problem?.field("/current_password")} />
         {problem?.fields.length ? null : <ErrorNote error={error} />}
         <div className="foot row"><Button onClick={onClose}>{t("common.cancel")}</Button><Button kind={danger ? "danger primary" : "primary"} type="submit" busy={busy}>{action}</Button></div>
       </form>
@@ -207,24 +284,39 @@ function SignIns() {
   const toast = useToast();
   const signIns = useQuery(signInsQuery);
   const [ending, setEnding] = useState(false);
-  const refresh = () => client.invalidateQueries({ queryKey: signInsQuery.queryKey });
+  // What waits for the password: a thief at an open screen shall not lock its owner out.
+  const [asking, setAsking] = useState<SignIn | "others" | null>(null);
+  const done = async () => {
+    setEnding(false);
+    setAsking(null);
+    await client.invalidateQueries({ queryKey: signInsQuery.queryKey });
+  };
+  const proof = ({ current }: Record<string, string> = {}) => ({ body: current ? { current_password: current } : {} });
+  const unless = (what: SignIn | "others") => (error: unknown) => {
+    if (!isProblem(error, "proof_needed")) return undefined;
+    setEnding(false);
+    setAsking(what);
+    return undefined;
+  };
   const end = useMutation({
-    mutationFn: (one: SignIn) => ask(api.DELETE("/api/v1/sessions/{id}", { params: { path: { id: one.id } } })),
-    onSettled: refresh,
+    mutationFn: ({ one, given }: { one: SignIn; given?: Record<string, string> }) => ask(api.DELETE("/api/v1/sessions/{id}", { params: { path: { id: one.id } }, ...proof(given) })),
+    onSuccess: done,
+    onError: (error, { one }) => unless(one)(error),
   });
   const endOthers = useMutation({
-    mutationFn: () => ask(api.DELETE("/api/v1/sessions")),
+    mutationFn: (given?: Record<string, string>) => ask(api.DELETE("/api/v1/sessions", proof(given))),
     onSuccess: async () => {
-      setEnding(false);
       toast(t("signIns.ended"));
-      await refresh();
+      await done();
     },
+    onError: unless("others"),
   });
+  const unproved = isProblem(end.error, "proof_needed") || isProblem(endOthers.error, "proof_needed");
   return (
     <section className="card stack" aria-label={t("signIns.title")}>
       <div className="row apart"><h2>{t("signIns.title")}</h2>{signIns.data && signIns.data.length > 1 && <Button small onClick={() => setEnding(true)}>{t("signIns.endOthers")}</Button>}</div>
       <p className="small muted">{t("signIns.text")}</p>
-      <ErrorNote error={end.error} />
+      {asking ? null : <ErrorNote error={end.error} />}
       <Ready of={signIns}>
         {(items) => (
           <ul className="plain rows">{items.map((one) => (
@@ -233,14 +325,19 @@ function SignIns() {
                 <div className="row"><strong className="break">{browserOf(one.agent) ?? (one.agent || t(`signIns.kinds.${one.kind}`))}</strong>{one.current && <Badge tone="info">{t("signIns.current")}</Badge>}</div>
                 <div className="small muted break">{[one.kind === "tokens" ? t("signIns.kinds.tokens") : "", one.address].filter(Boolean).join(" · ")} · {t("signIns.seen")} <Ago at={one.seen_at} /></div>
               </div>
-              {!one.current && <Button small kind="quiet" busy={end.isPending} onClick={() => end.mutate(one)}>{t("signIns.end")}</Button>}
+              {!one.current && <Button small kind="quiet" busy={end.isPending} onClick={() => end.mutate({ one })}>{t("signIns.end")}</Button>}
             </li>
           ))}</ul>
         )}
       </Ready>
       {ending && (
         <Confirm title={t("signIns.endOthersTitle")} action={t("signIns.endOthers")} busy={endOthers.isPending} error={endOthers.error}
-          onConfirm={() => endOthers.mutate()} onClose={() => setEnding(false)}><p>{t("signIns.endOthersText")}</p></Confirm>
+          onConfirm={() => endOthers.mutate(undefined)} onClose={() => setEnding(false)}><p>{t("signIns.endOthersText")}</p></Confirm>
+      )}
+      {asking && (
+        <PasswordFirst danger title={t(asking === "others" ? "signIns.endOthers" : "signIns.endOne")} text={t("signIns.proof")} action={t("signIns.end")}
+          error={unproved ? null : asking === "others" ? endOthers.error : end.error} busy={end.isPending || endOthers.isPending}
+          onGiven={(given) => (asking === "others" ? endOthers.mutate(given) : end.mutate({ one: asking, given }))} onClose={() => setAsking(null)} />
       )}
     </section>
   );

@@ -64,6 +64,7 @@ function Members() {
   const own = useQuery(rolesQuery);
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<User | null>(null);
+  const [ending, setEnding] = useState<User | null>(null);
   const refresh = () => client.invalidateQueries({ queryKey: usersQuery.queryKey });
   const change = useMutation({ mutationFn: ({ id, role }: { id: string; role: string }) => updateUser(id, read(role)), onSettled: refresh });
   const remove = useMutation({
@@ -72,6 +73,13 @@ function Members() {
       setRemoving(null);
       toast(t("people.removed", { name: user.name }));
       await refresh();
+    },
+  });
+  const end = useMutation({
+    mutationFn: (user: User) => ask(api.DELETE("/api/v1/users/{id}/sessions", { params: { path: { id: user.id } } })),
+    onSuccess: (_, user) => {
+      setEnding(null);
+      toast(t("people.ended", { name: user.name }));
     },
   });
   const write = may(session, "users:write");
@@ -95,13 +103,17 @@ function Members() {
                     </select>
                   </td>
                   <td className="end muted nowrap"><Ago at={user.created_at} /></td>
-                  <td className="end">{!self && write && <Button small kind="quiet" onClick={() => setRemoving(user)}>{t("people.remove")}</Button>}</td>
+                  <td className="end nowrap">{!self && write && <><Button small kind="quiet" onClick={() => { end.reset(); setEnding(user); }}>{t("people.end")}</Button><Button small kind="quiet" onClick={() => setRemoving(user)}>{t("people.remove")}</Button></>}</td>
                 </tr>
               );
             })}</tbody>
           </table></div>
         )}
       </Ready></div>
+      {ending && (
+        <Confirm title={t("people.endTitle", { name: ending.name })} action={t("people.end")} busy={end.isPending}
+          error={end.error} onConfirm={() => end.mutate(ending)} onClose={() => setEnding(null)}><p>{t("people.endText")}</p></Confirm>
+      )}
       {adding && <Add own={own.data} onClose={() => setAdding(false)} onAdded={refresh} />}
       {removing && (
         <Confirm title={t("people.removeTitle", { name: removing.name })} name={removing.name} action={t("people.remove")} busy={remove.isPending}
@@ -314,8 +326,8 @@ export function Workspace() {
     queryFn: ({ signal }) => askFull(api.GET("/api/v1/workspaces/current", { signal })),
   });
   const save = useMutation({
-    mutationFn: ({ name = "", open }: Record<string, string>) =>
-      ask(api.PUT("/api/v1/workspaces/current", { body: { name, customer_registration: open === "on" }, ...(workspace.data?.etag && { headers: { "If-Match": workspace.data.etag } }) })),
+    mutationFn: ({ name = "", open, factor }: Record<string, string>) =>
+      ask(api.PUT("/api/v1/workspaces/current", { body: { name, customer_registration: open === "on", second_factor_required: factor === "on" }, ...(workspace.data?.etag && { headers: { "If-Match": workspace.data.etag } }) })),
     onSuccess: async () => {
       toast(t("common.saved"));
       await client.invalidateQueries({ queryKey: ["workspace"] });
@@ -328,6 +340,7 @@ export function Workspace() {
         <form className="card stack" style={{ maxInlineSize: 520 }} onSubmit={(event: FormEvent<HTMLFormElement>) => save.mutate(values(event))}>
           <TextField key={data.updated_at} label={t("settings.workspaceName")} name="name" required maxLength={200} defaultValue={data.name} hint={t("settings.workspaceHint")} />
           <Check key={String(data.customer_registration)} label={<>{t("settings.open")}<span className="small muted" style={{ display: "block" }}>{t("settings.openHint")}</span></>} name="open" defaultChecked={data.customer_registration} />
+          <Check key={`factor ${data.second_factor_required}`} label={<>{t("settings.factor")}<span className="small muted" style={{ display: "block" }}>{t("settings.factorHint")}</span></>} name="factor" defaultChecked={data.second_factor_required} />
           {isProblem(save.error) && save.error.status === 412
             ? <div className="note error row apart" role="alert"><span>{t("settings.conflict")}</span><Button small onClick={() => { save.reset(); void workspace.refetch(); }}>{t("lead.reload")}</Button></div>
             : <ErrorNote error={save.error} />}
