@@ -256,3 +256,17 @@ fn the_example_of_a_dot_env_file_offers_what_compose_asks_for() {
     let unasked: Vec<_> = offered.difference(&asked).collect();
     assert!(unasked.is_empty(), "{PROD} does not ask for {unasked:?}");
 }
+
+#[test]
+fn logs_can_leave_every_container_encrypted() {
+    let (production, away) = (yaml(PROD), yaml("deploy/logs/compose.yml"));
+    let sent: BTreeSet<_> = containers(&away).map(|(name, _)| name).collect();
+    let all: BTreeSet<_> = containers(&production).map(|(name, _)| name).collect();
+    assert_eq!(sent, all);
+    for (name, container) in containers(&away) {
+        let options = &container["logging"]["options"];
+        let address = options["syslog-address"].as_str().unwrap_or_default();
+        assert!(address.starts_with("tcp+tls://"), "{name}: {address}");
+        assert!(options.get("syslog-tls-skip-verify").is_none(), "{name}");
+    }
+}

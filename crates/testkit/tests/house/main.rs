@@ -6,6 +6,7 @@ mod deployment;
 mod images;
 mod scripts;
 mod security;
+mod sources;
 mod variables;
 mod workflows;
 mod workspace;
