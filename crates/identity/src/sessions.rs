@@ -23,7 +23,7 @@ pub(crate) const COOKIE: &str = "__Host-clarion_session";
 const IDLE_S: i64 = 12 * 3600;
 /// A session is over after this, however busy it is.
 pub(crate) const ABSOLUTE_S: i64 = 7 * 24 * 3600;
-/// Somebody has so many sessions at most; the oldest one ends for a new one.
+/// Somebody has so many sessions at most; the one unused for longest ends for a new one.
 const MOST: usize = 20;
 /// That a session is in use is noted this often.
 const NOTED_S: i64 = 60;
@@ -170,9 +170,10 @@ pub(crate) async fn of_person(state: &State, user: UserId) -> Result<Vec<Session
     Ok(living)
 }
 
-/// Those of a person's sessions that are more than somebody may have, the oldest ones.
+/// Those of a person's sessions that are more than somebody may have, those unused for longest.
 pub(crate) async fn surplus(state: &State, user: UserId) -> Result<Vec<Uuid>, Error> {
-    let all = of_person(state, user).await?;
+    let mut all = of_person(state, user).await?;
+    all.sort_by_key(|session| std::cmp::Reverse(session.seen_at));
     Ok(all.iter().skip(MOST).map(|session| session.id).collect())
 }
 

@@ -1,5 +1,7 @@
 //! The tokens that identity gives out, and how long they last.
 
+use std::cmp::Reverse;
+
 use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,7 +27,8 @@ pub(crate) const SERVICE_S: i64 = 3600;
 const REFRESH_DAYS: i64 = 30;
 /// A sign-in is over after this, however often it is renewed.
 const SIGN_IN_DAYS: i64 = 90;
-/// Somebody has so many sign-ins by tokens at most; the oldest one ends for a new one.
+/// Somebody has so many sign-ins by tokens at most; the one that was not renewed for longest ends
+/// for a new one.
 const MOST: usize = 100;
 
 /// When a sign-in began, by its name.
@@ -87,7 +90,10 @@ pub(crate) fn start_family(
 ) -> Result<SignIn, Error> {
     let id = Uuid::now_v7();
     let refresh_token = next_of_family(conn, workspace, user, id, origin, now)?;
-    for surplus in table::living(conn, user, now)?.iter().skip(MOST) {
+    let mut living = table::living(conn, user, now)?;
+    // The latest renewed first; among equals the latest begun.
+    living.sort_by_key(|token| Reverse(token.created_at));
+    for surplus in living.iter().skip(MOST) {
         // Its access token is over in ten minutes: programs that sign in side by side lose none.
         table::revoke_family(conn, surplus.family, now)?;
     }
