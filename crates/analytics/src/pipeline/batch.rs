@@ -10,7 +10,7 @@ use diesel::PgConnection;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::{NotStored, Receipt, Submission};
+use super::{NotStored, Receipt, Submission, desk};
 use crate::domain::burst::{self, Siblings};
 use crate::domain::event::Event;
 use crate::domain::rules;
@@ -32,20 +32,15 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(first: Submission) -> Self {
+    pub(super) fn new(submissions: Vec<Submission>) -> Self {
         Self {
             id: Uuid::now_v7(),
-            rows: first.events.len(),
-            submissions: vec![first],
+            rows: submissions.iter().map(|one| one.events.len()).sum(),
+            submissions,
             tried: false,
             duplicates: Vec::new(),
             tells_addresses: false,
         }
-    }
-
-    pub(super) fn push(&mut self, submission: Submission) {
-        self.rows += submission.events.len();
-        self.submissions.push(submission);
     }
 
     /// Since when its events were received, by workspace.
@@ -66,26 +61,31 @@ impl Batch {
 
     /// One batch per submission.
     pub(super) fn split(self) -> impl Iterator<Item = Self> {
-        self.submissions.into_iter().map(Self::new)
+        let singles = self.submissions.into_iter();
+        singles.map(|submission| Self::new(vec![submission]))
     }
 
     pub(super) fn answer(self) {
-        for (index, submission) in self.submissions.into_iter().enumerate() {
-            let duplicates = self.duplicates.get(index).copied().unwrap_or(0);
+        let Self {
+            submissions,
+            duplicates,
+            ..
+        } = self;
+        let duplicates = duplicates.into_iter().chain(std::iter::repeat(0));
+        let answers = submissions.into_iter().zip(duplicates);
+        desk::bring(answers.map(|(submission, duplicates)| {
             let duplicates = usize::try_from(duplicates).unwrap_or(0);
             let receipt = Receipt {
                 accepted: submission.events.len().saturating_sub(duplicates),
                 duplicates,
             };
-            // Whoever asked may have gone; the events are stored all the same.
-            submission.answer.send(Ok(receipt)).ok();
-        }
+            (submission.desk, submission.answer, Ok(receipt))
+        }));
     }
 
     pub(super) fn refuse(self, why: NotStored) {
-        for submission in self.submissions {
-            submission.answer.send(Err(why)).ok();
-        }
+        let refused = self.submissions.into_iter();
+        desk::bring(refused.map(|submission| (submission.desk, submission.answer, Err(why))));
     }
 
     /// Makes the batch durable; when this answers, it is. May be called again after an error.

@@ -4,21 +4,25 @@
 //! commit, so waiting costs little and nothing that was answered can be lost.
 
 mod batch;
+mod desk;
 mod gate;
+mod queue;
 mod writer;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::Host;
 use chassis::host::Starting;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use crate::domain::event::Event;
 use crate::live::Live;
 use crate::metrics::Counters;
+use desk::{Answer, Desk};
 use gate::{Gate, Permit};
+use queue::{Inlet, Outlet};
 use writer::Writer;
 
 /// How long a request waits for its commit before it is told to come back.
@@ -60,7 +64,7 @@ pub enum Recorded {
     Later,
 }
 
-type Answered = oneshot::Receiver<Result<Receipt, NotStored>>;
+type Answered = oneshot::Receiver<Answer>;
 
 /// Why nothing of a request is known to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +92,7 @@ pub struct Pipeline {
 /// A bounded queue with its writers. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Lane {
-    queue: mpsc::UnboundedSender<Submission>,
+    queue: Inlet,
     gate: Gate,
     away: Arc<AtomicBool>,
 }
@@ -97,7 +101,8 @@ pub struct Lane {
 #[derive(Debug)]
 struct Submission {
     events: Vec<Event>,
-    answer: oneshot::Sender<Result<Receipt, NotStored>>,
+    answer: oneshot::Sender<Answer>,
+    desk: Desk,
     /// Its place in the queue, given back when it is answered.
     _permit: Permit,
 }
@@ -144,17 +149,15 @@ async fn run(writer: Writer, host: Host) {
     }
 }
 
-type Queue = Arc<Mutex<mpsc::UnboundedReceiver<Submission>>>;
-
 impl Lane {
-    fn new(name: &'static str, limits: Limits, counters: &Counters) -> (Self, Queue) {
-        let (queue, receiver) = mpsc::unbounded_channel();
+    fn new(name: &'static str, limits: Limits, counters: &Counters) -> (Self, Outlet) {
+        let (queue, outlet) = queue::queue();
         let lane = Self {
             queue,
             gate: Gate::new(limits, counters.queue_rows.with_label_values(&[name])),
             away: Arc::default(),
         };
-        (lane, Arc::new(Mutex::new(receiver)))
+        (lane, outlet)
     }
 
     /// Stores `events` and answers after their commit, all or none. `bytes` is what they weigh.
@@ -192,9 +195,10 @@ impl Lane {
         let submission = Submission {
             events,
             answer,
+            desk: Desk::here(),
             _permit: permit,
         };
-        self.queue.send(submission).map_err(|_| NotStored::Away)?;
+        self.queue.put(submission);
         Ok(answered)
     }
 }

@@ -1,7 +1,7 @@
 //! A writer: takes what waits, commits it together, answers. It owns a connection and a thread.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use chassis::error::is_away;
@@ -11,8 +11,9 @@ use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::NotStored;
 use super::batch::Batch;
-use super::{NotStored, Queue};
+use super::queue::Outlet;
 use crate::live::Live;
 use crate::metrics::Counters;
 
@@ -27,7 +28,7 @@ pub(super) struct Writer {
     db: Db,
     clock: Clock,
     stop: CancellationToken,
-    queue: Queue,
+    queue: Outlet,
     away: Arc<AtomicBool>,
     counters: Counters,
     /// Rung when addresses are to be looked up.
@@ -50,7 +51,7 @@ enum Trouble {
 impl Writer {
     pub(super) fn new(
         host: &Host,
-        queue: &Queue,
+        queue: &Outlet,
         away: &Arc<AtomicBool>,
         counters: Counters,
         addresses: &Arc<Notify>,
@@ -61,7 +62,7 @@ impl Writer {
             db: host.db.clone(),
             clock: host.clock.clone(),
             stop: host.stop.clone(),
-            queue: Arc::clone(queue),
+            queue: queue.clone(),
             away: Arc::clone(away),
             counters,
             addresses: Arc::clone(addresses),
@@ -73,10 +74,12 @@ impl Writer {
 
     /// Works until nobody can submit any more and everything is answered.
     pub(super) fn run(mut self) {
-        while let Some(batch) = self.collect() {
-            let (rows, started) = (batch.rows(), Instant::now());
+        let queue = self.queue.clone();
+        while let Some((submissions, turn)) = queue.take(BATCH_ROWS) {
+            let (batch, started) = (Batch::new(submissions), Instant::now());
+            self.counters.batch_rows.observe(batch.rows() as f64);
             self.commit(batch);
-            self.counters.batch_rows.observe(rows as f64);
+            drop(turn);
             self.counters
                 .commit_seconds
                 .observe(started.elapsed().as_secs_f64());
@@ -84,19 +87,6 @@ impl Writer {
                 self.come_back();
             }
         }
-    }
-
-    /// Waits for the first submission and takes what else is there, up to a batch's size.
-    fn collect(&self) -> Option<Batch> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Batch::new(queue.blocking_recv()?);
-        while batch.rows() < BATCH_ROWS {
-            match queue.try_recv() {
-                Ok(submission) => batch.push(submission),
-                Err(_) => break,
-            }
-        }
-        Some(batch)
     }
 
     /// Writes a batch, again if need be, and answers its requests.
@@ -179,24 +169,13 @@ impl Writer {
     /// Refuses what still waits, and everything new, until Postgres answers again.
     fn come_back(&mut self) {
         while self.connect().is_err() {
-            self.refuse_waiting();
+            Batch::new(self.queue.clear()).refuse(NotStored::Away);
             if self.stop.is_cancelled() {
                 return;
             }
             std::thread::sleep(PAUSE);
         }
         tracing::info!("the database answers again");
-    }
-
-    /// Gives back what waits. Whoever holds the queue waits for a first submission, so there is
-    /// none; waiting for it here would be waiting for a request that nobody lets in.
-    fn refuse_waiting(&self) {
-        let Ok(mut queue) = self.queue.try_lock() else {
-            return;
-        };
-        while let Ok(submission) = queue.try_recv() {
-            Batch::new(submission).refuse(NotStored::Away);
-        }
     }
 }
 
