@@ -1,13 +1,13 @@
 //! Lists of people as bytes: who took a campaign how, and who did what when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use common::{CampaignId, LeadId, WorkspaceId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{
-    Array, BigInt, Binary, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -206,86 +206,115 @@ pub(super) fn numbers(bytes: &[u8]) -> impl Iterator<Item = i64> {
     bytes.chunks_exact(8).map(number)
 }
 
+/// Events that are read at a time, and those that are packed together.
+const FETCHED: usize = 10_000;
+const PIECE: i64 = 50_000;
+
 #[derive(QueryableByName)]
 struct StepRow {
     #[diesel(sql_type = Text)]
     kind: String,
-    #[diesel(sql_type = Array<BigInt>)]
-    people: Vec<i64>,
-    #[diesel(sql_type = Array<Timestamptz>)]
-    moments: Vec<DateTime<Utc>>,
-    #[diesel(sql_type = Array<Text>)]
-    names: Vec<String>,
+    #[diesel(sql_type = BigInt)]
+    person: i64,
+    #[diesel(sql_type = Timestamptz)]
+    at: DateTime<Utc>,
+    #[diesel(sql_type = Text)]
+    name: String,
 }
 
-/// A row of `rollup_steps`.
+/// Events of one type on their way into a row of `rollup_steps`.
+#[derive(Debug, Default)]
 struct Packed {
+    events: i64,
     first: DateTime<Utc>,
     last: DateTime<Utc>,
     people: Vec<u8>,
     moments: Vec<u8>,
     names: Vec<u8>,
     dictionary: Vec<String>,
+    places: HashMap<String, u32>,
 }
 
-impl StepRow {
-    fn pack(&self) -> Packed {
-        let mut places: BTreeMap<&str, u32> = BTreeMap::new();
-        let mut dictionary = Vec::new();
-        let mut names = Vec::with_capacity(self.names.len() * 4);
-        for name in &self.names {
-            let next = u32::try_from(dictionary.len()).unwrap_or(u32::MAX);
-            let place = *places.entry(name).or_insert_with(|| {
-                dictionary.push(name.clone());
+impl Packed {
+    fn add(&mut self, person: i64, at: DateTime<Utc>, name: String) {
+        if self.events == 0 {
+            (self.first, self.last) = (at, at);
+        }
+        self.events += 1;
+        self.first = self.first.min(at);
+        self.last = self.last.max(at);
+        self.people.extend(person.to_be_bytes());
+        self.moments.extend(at.timestamp_micros().to_be_bytes());
+        let place = match self.places.get(&name) {
+            Some(place) => *place,
+            None => {
+                let next = u32::try_from(self.dictionary.len()).unwrap_or(u32::MAX);
+                self.dictionary.push(name.clone());
+                self.places.insert(name, next);
                 next
-            });
-            names.extend(place.to_be_bytes());
-        }
-        let bytes = |numbers: &mut dyn Iterator<Item = i64>| -> Vec<u8> {
-            numbers.flat_map(i64::to_be_bytes).collect()
+            }
         };
-        let moments = self.moments.iter();
-        Packed {
-            first: moments.clone().min().copied().unwrap_or_default(),
-            last: moments.clone().max().copied().unwrap_or_default(),
-            people: bytes(&mut self.people.iter().copied()),
-            moments: bytes(&mut moments.map(DateTime::timestamp_micros)),
-            names,
-            dictionary,
-        }
+        self.names.extend(place.to_be_bytes());
     }
 }
 
-/// Packs what known people did in an hour.
+/// Packs what known people did in an hour, in pieces: a busy hour does not fit into memory.
 pub(super) fn steps(conn: &mut PgConnection, dirty: Dirty) -> QueryResult<()> {
     // A name that is absent is none of those that can be asked for: they have a letter at least.
-    let rows: Vec<StepRow> = sql_query(format!(
-        "{} SELECT type AS kind, array_agg(person) AS people, array_agg(occurred_at) AS moments,
-             array_agg(coalesce(name, '')) AS names
-         FROM rolled WHERE verdict = 'human' AND person IS NOT NULL GROUP BY type",
+    sql_query(format!(
+        "DECLARE steps_of_hour NO SCROLL CURSOR FOR {}
+         SELECT type AS kind, person, occurred_at AS at, coalesce(name, '') AS name
+         FROM rolled WHERE verdict = 'human' AND person IS NOT NULL",
         rolled()
     ))
     .bind::<SqlUuid, _>(dirty.workspace_id)
     .bind::<Timestamptz, _>(dirty.hour)
-    .load(conn)?;
-    let packed: Vec<_> = rows.iter().map(StepRow::pack).collect();
-    let count = |row: &StepRow| i64::try_from(row.people.len()).unwrap_or(i64::MAX);
-    let bytes = |of: fn(&Packed) -> &[u8]| packed.iter().map(of).collect::<Vec<&[u8]>>();
-    let dictionaries: Vec<_> = packed.iter().map(|row| json!(row.dictionary)).collect();
+    .execute(conn)?;
+    let (mut packed, mut held, mut piece) = (BTreeMap::<String, Packed>::new(), 0, 0);
+    loop {
+        let rows: Vec<StepRow> =
+            sql_query(format!("FETCH {FETCHED} FROM steps_of_hour")).load(conn)?;
+        let is_last = rows.len() < FETCHED;
+        for row in rows {
+            held += 1;
+            let of_kind = packed.entry(row.kind).or_default();
+            of_kind.add(row.person, row.at, row.name);
+        }
+        if is_last || held >= PIECE {
+            insert_piece(conn, dirty, piece, &std::mem::take(&mut packed))?;
+            (held, piece) = (0, piece + 1);
+        }
+        if is_last {
+            break;
+        }
+    }
+    sql_query("CLOSE steps_of_hour").execute(conn)?;
+    Ok(())
+}
+
+fn insert_piece(
+    conn: &mut PgConnection,
+    dirty: Dirty,
+    piece: i32,
+    packed: &BTreeMap<String, Packed>,
+) -> QueryResult<()> {
+    let bytes = |of: fn(&Packed) -> &[u8]| packed.values().map(of).collect::<Vec<&[u8]>>();
+    let dictionaries: Vec<_> = packed.values().map(|row| json!(row.dictionary)).collect();
     sql_query(format!(
-        "INSERT INTO rollup_steps (workspace_id, hour, type, events, first_at, last_at, people,
+        "INSERT INTO rollup_steps (workspace_id, hour, piece, type, events, first_at, last_at, people,
              moments, names, dictionary)
-         SELECT $1, $2, k, n, f, l, p, m, i, {}
-         FROM unnest($3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::bytea[],
-             $8::bytea[], $9::bytea[], $10::jsonb[]) AS t (k, n, f, l, p, m, i, value)",
+         SELECT $1, $2, $3, k, n, f, l, p, m, i, {}
+         FROM unnest($4::text[], $5::bigint[], $6::timestamptz[], $7::timestamptz[], $8::bytea[],
+             $9::bytea[], $10::bytea[], $11::jsonb[]) AS t (k, n, f, l, p, m, i, value)",
         super::rollups::VALUE
     ))
     .bind::<SqlUuid, _>(dirty.workspace_id)
     .bind::<Timestamptz, _>(dirty.hour)
-    .bind::<Array<Text>, _>(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(rows.iter().map(count).collect::<Vec<_>>())
-    .bind::<Array<Timestamptz>, _>(packed.iter().map(|row| row.first).collect::<Vec<_>>())
-    .bind::<Array<Timestamptz>, _>(packed.iter().map(|row| row.last).collect::<Vec<_>>())
+    .bind::<Integer, _>(piece)
+    .bind::<Array<Text>, _>(packed.keys().collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(packed.values().map(|row| row.events).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(packed.values().map(|row| row.first).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(packed.values().map(|row| row.last).collect::<Vec<_>>())
     .bind::<Array<Binary>, _>(bytes(|row| &row.people))
     .bind::<Array<Binary>, _>(bytes(|row| &row.moments))
     .bind::<Array<Binary>, _>(bytes(|row| &row.names))

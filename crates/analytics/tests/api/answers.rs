@@ -1,9 +1,14 @@
 //! Funnels, retention, attribution, sessions and goals, told as stories. That they are right in
 //! general is for `brute` to say.
 
+use analytics::jobs::roll_up;
+use analytics::store::rollups;
 use chrono::{DateTime, Duration, Utc};
 use common::auth::Role;
 use common::{CampaignId, LeadId, WorkspaceId};
+use diesel::RunQueryDsl;
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
 use serde_json::{Value, json};
 use testkit::Response;
 
@@ -68,6 +73,32 @@ async fn a_funnel_counts_who_took_the_steps_in_order_and_in_time() {
     );
     let other = answered(&app, "funnel?steps=view,track:Signed%20Out").await;
     assert_eq!(other["steps"][1]["people"], 0);
+}
+
+#[tokio::test]
+async fn a_busy_hour_is_packed_in_pieces() {
+    let app = App::start().await;
+    let (people, hour) = (60_000, rollups::hour(ago(&app, 120)));
+    // Everybody looks, and half of them buy a minute later.
+    let events = format!(
+        "INSERT INTO events (workspace_id, id, type, occurred_at, received_at, visitor, verdict, reasons, rules_version)
+         SELECT '{}', gen_random_uuid(), CASE step WHEN 1 THEN 'view' ELSE 'goal' END,
+             at + step * interval '1 minute', at, person, 'human', '{{}}', 2
+         FROM generate_series(1, {people}) AS person, generate_series(1, 1 + person % 2) AS step,
+             LATERAL (SELECT '{hour}'::timestamptz + person * interval '50 ms' AS at) AS of_person",
+        app.workspace
+    );
+    let mut conn = app.connect();
+    conn.batch_execute(&events).expect("they are written");
+    rollups::touch(&mut conn, [(app.workspace, hour)].into_iter()).expect("it is marked");
+    roll_up::all(&mut conn, app.clock.now()).expect("it counts");
+    let pieces: i64 = diesel::dsl::sql::<BigInt>("SELECT count(DISTINCT piece) FROM rollup_steps")
+        .get_result(&mut conn)
+        .expect("a number");
+    assert_eq!(pieces, 2);
+    let funnel = answered(&app, "funnel?steps=view,goal").await;
+    assert_eq!(funnel["steps"][0]["people"], people);
+    assert_eq!(funnel["steps"][1]["people"], people / 2);
 }
 
 #[tokio::test]
