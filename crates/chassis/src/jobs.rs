@@ -64,6 +64,20 @@ pub enum Done {
     GiveUp(String),
 }
 
+impl Done {
+    /// Run it again for a day, after longer and longer pauses; then never again.
+    pub fn again_for_a_day(attempt: u32, reason: String) -> Self {
+        const TRIES: u32 = 300;
+        match attempt >= TRIES {
+            true => Self::GiveUp(reason),
+            false => {
+                let pause = Duration::from_secs(u64::from(attempt.min(60)) * 5);
+                Self::RetryAfter(pause, reason)
+            }
+        }
+    }
+}
+
 /// Enqueues on the caller's connection: it exists with the caller's commit, or not at all.
 pub fn enqueue<J: Job>(conn: &mut PgConnection, job: &J, run_at: DateTime<Utc>) -> QueryResult<()> {
     let payload = serde_json::to_value(job)
@@ -285,4 +299,20 @@ pub fn waiting(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<i64> 
         .bind::<Timestamptz, _>(now)
         .get_result::<Count>(conn)
         .map(|row| row.count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_is_tried_for_a_day() {
+        let (mut waited, mut attempt) = (Duration::ZERO, 1);
+        while let Done::RetryAfter(pause, _) = Done::again_for_a_day(attempt, "away".into()) {
+            waited += pause;
+            attempt += 1;
+        }
+        let hours = waited.as_secs() / 3600;
+        assert!((20..=28).contains(&hours), "{hours} hours");
+    }
 }

@@ -2,7 +2,6 @@
 //! tells by its time whether there is somebody to write to.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chassis::client::{Peer, PeerError};
 use chassis::http::Language;
@@ -210,16 +209,11 @@ pub(crate) fn runner(state: &State) -> Runner {
 
 /// What cannot be sent now is tried for a day; what was refused will be refused again.
 fn ended(sent: Result<(), MailError>, attempt: u32) -> Done {
-    const TRIES: u32 = 300;
     match sent {
         Ok(()) => Done::Done,
         Err(MailError::Peer(PeerError::Refused(problem))) => Done::GiveUp(problem.detail),
         Err(error @ MailError::NoPost) => Done::GiveUp(error.to_string()),
-        Err(error) if attempt >= TRIES => Done::GiveUp(error.to_string()),
-        Err(error) => {
-            let pause = Duration::from_secs(u64::from(attempt.min(60)) * 5);
-            Done::RetryAfter(pause, error.to_string())
-        }
+        Err(error) => Done::again_for_a_day(attempt, error.to_string()),
     }
 }
 

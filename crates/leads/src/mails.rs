@@ -2,7 +2,6 @@
 //! long for an address that is known as for one that is not.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chassis::Unavailable;
 use chassis::client::{Peer, PeerError};
@@ -64,16 +63,11 @@ enum MailError {
 
 /// What cannot be sent now is tried for a day; what was refused will be refused again.
 pub(crate) async fn run(state: State, job: Confirm, attempt: u32) -> Done {
-    const TRIES: u32 = 300;
     match ask(&state, &job).await {
         Ok(()) => Done::Done,
         Err(MailError::Peer(PeerError::Refused(problem))) => Done::GiveUp(problem.detail),
         Err(error @ MailError::Address(_)) => Done::GiveUp(error.to_string()),
-        Err(error) if attempt >= TRIES => Done::GiveUp(error.to_string()),
-        Err(error) => {
-            let pause = Duration::from_secs(u64::from(attempt.min(60)) * 5);
-            Done::RetryAfter(pause, error.to_string())
-        }
+        Err(error) => Done::again_for_a_day(attempt, error.to_string()),
     }
 }
 
