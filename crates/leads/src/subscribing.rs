@@ -12,7 +12,7 @@ use diesel::{PgConnection, QueryResult};
 use serde_json::{Map, Value};
 
 use crate::domain::form::{Answers, Given, Part};
-use crate::domain::lead::{self, STATUSES};
+use crate::domain::lead;
 use crate::mails::Confirm;
 use crate::store::consents::{self, Consent};
 use crate::store::forms::{self, Form};
@@ -229,25 +229,10 @@ fn somebody(
 ) -> QueryResult<(Lead, bool)> {
     let workspace = form.workspace_id;
     let mut lead = Lead {
-        workspace_id: workspace,
-        id: LeadId::new(),
         email: given.email.to_string(),
         email_key: given.email.key(),
-        first_name: None,
-        last_name: None,
-        phone: None,
-        company: None,
-        status: STATUSES[0].to_owned(),
-        score: 0,
         source: Some(form.name.clone()),
-        timezone: None,
-        locale: None,
-        tags: Vec::new(),
-        attributes: Value::Object(Map::new()),
-        import_id: None,
-        version: 1,
-        created_at: now,
-        updated_at: now,
+        ..Lead::blank(workspace, now)
     };
     lay(&mut lead, &given.answers, Known::New);
     if leads::insert_unknown(conn, &lead)? {

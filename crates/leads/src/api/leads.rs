@@ -281,7 +281,7 @@ pub(crate) async fn create(
     body: Json<LeadBody>,
 ) -> Result<HttpResponse, Error> {
     caller.require(Scope::LeadsWrite)?;
-    let mut lead = blank(caller.workspace, state.host.clock.now());
+    let mut lead = Lead::blank(caller.workspace, state.host.clock.now());
     let mut check = Check::default();
     let mut body = body.into_inner();
     // Without an address there is no lead.
@@ -303,30 +303,6 @@ pub(crate) async fn create(
         .insert_header(etag(version))
         .insert_header(("location", format!("/api/v1/leads/{id}")))
         .json(LeadView::from(lead)))
-}
-
-fn blank(workspace_id: WorkspaceId, now: DateTime<Utc>) -> Lead {
-    Lead {
-        workspace_id,
-        id: LeadId::new(),
-        email: String::new(),
-        email_key: String::new(),
-        first_name: None,
-        last_name: None,
-        phone: None,
-        company: None,
-        status: STATUSES[0].to_owned(),
-        score: 0,
-        source: None,
-        timezone: None,
-        locale: None,
-        tags: Vec::new(),
-        attributes: Value::Object(Map::new()),
-        import_id: None,
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    }
 }
 
 fn taken(error: diesel::result::Error, lead: &Lead) -> Error {

@@ -7,11 +7,12 @@ use common::{LeadId, WorkspaceId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Nullable, Timestamptz, Uuid as SqlUuid};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::rule_sql::escape_like;
 use super::statement::Statement;
+use crate::domain::lead::STATUSES;
 use crate::schema::leads;
 
 /// A person.
@@ -40,6 +41,33 @@ pub(crate) struct Lead {
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+impl Lead {
+    /// Somebody of whom nothing is known yet, not even an address.
+    pub(crate) fn blank(workspace_id: WorkspaceId, now: DateTime<Utc>) -> Self {
+        Self {
+            workspace_id,
+            id: LeadId::new(),
+            email: String::new(),
+            email_key: String::new(),
+            first_name: None,
+            last_name: None,
+            phone: None,
+            company: None,
+            status: STATUSES[0].to_owned(),
+            score: 0,
+            source: None,
+            timezone: None,
+            locale: None,
+            tags: Vec::new(),
+            attributes: Value::Object(Map::new()),
+            import_id: None,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
 }
 
 /// The leads with these addresses, which must be in lower case.
