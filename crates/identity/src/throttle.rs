@@ -3,6 +3,7 @@
 
 use chassis::http::Origin;
 use deadpool_redis::redis::{AsyncCommands, pipe};
+use diesel::PgConnection;
 
 use crate::domain::User;
 use crate::error::Error;
@@ -46,6 +47,23 @@ pub(crate) async fn check(state: &State, target: &Target, origin: &Origin) -> Re
         true => Err(Error::TooManyAttempts(WINDOW_S.unsigned_abs())),
         false => Ok(()),
     }
+}
+
+/// Runs `take`, which takes a code of somebody's second factor, in a transaction, unless there were
+/// too many wrong ones a moment ago; a wrong one is counted.
+pub(crate) async fn code(
+    state: &State,
+    user: &User,
+    origin: &Origin,
+    take: impl FnOnce(&mut PgConnection) -> Result<(), Error> + Send + 'static,
+) -> Result<(), Error> {
+    let target = Target::of(Some(user), "");
+    check(state, &target, origin).await?;
+    let taken = state.host.db.transaction(take).await;
+    if matches!(taken, Err(Error::CodeWrong)) {
+        note(state, &target, origin).await?;
+    }
+    taken
 }
 
 /// Counts a wrong one.

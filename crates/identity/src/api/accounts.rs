@@ -294,14 +294,11 @@ pub(crate) fn second_factor(
     code: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let known = authenticators::find(conn, user.id)?;
-    if known.is_none_or(|known| known.confirmed_at.is_none()) {
+    if !authenticators::counts(conn, user.id)? {
         return Ok(());
     }
     let code = code.ok_or(Error::CodeNeeded)?;
-    let taken = authenticators::take_code(conn, vault, user.id, code, now)?
-        || authenticators::take_recovery(conn, user.id, code)?;
-    taken.then_some(()).ok_or(Error::CodeWrong)
+    authenticators::take_either(conn, vault, user.id, code, now)
 }
 
 /// A person in the workspace that they sign in to: the one they name, or the first they belong to.

@@ -31,7 +31,7 @@ use crate::settings::Registration;
 use crate::state::State;
 use crate::store::external_identities::{self, ExternalIdentity};
 use crate::store::{authenticators, members};
-use crate::throttle::{self, Target};
+use crate::throttle;
 use crate::tokens;
 
 /// Ties what a browser begins to what it comes back with.
@@ -271,13 +271,11 @@ async fn sign_in(
         .host
         .db
         .run(move |conn| {
-            let user = external_identities::person(conn, &issuer, &subject)?;
-            let factor = match &user {
-                Some(user) => authenticators::find(conn, user.id)?,
-                None => None,
+            let Some(user) = external_identities::person(conn, &issuer, &subject)? else {
+                return Ok::<_, Error>(None);
             };
-            let needs_code = factor.is_some_and(|factor| factor.confirmed_at.is_some());
-            Ok::<_, Error>(user.map(|user| (user, needs_code)))
+            let needs_code = authenticators::counts(conn, user.id)?;
+            Ok(Some((user, needs_code)))
         })
         .await?;
     let (member, workspace) = match known {
@@ -457,18 +455,11 @@ async fn enter_with_code(
         .db
         .run(move |conn| members::by_id(conn, id)?.ok_or(Error::SignInLost))
         .await?;
-    let target = Target::of(Some(&user), "");
-    throttle::check(state, &target, origin).await?;
     let (checked, vault) = (user.clone(), state.vault.clone());
-    let taken = state
-        .host
-        .db
-        .transaction(move |conn| take_second_factor(conn, &vault, &checked, Some(&code), now))
-        .await;
-    if matches!(taken, Err(Error::CodeWrong)) {
-        throttle::note(state, &target, origin).await?;
-    }
-    taken?;
+    throttle::code(state, &user, origin, move |conn| {
+        take_second_factor(conn, &vault, &checked, Some(&code), now)
+    })
+    .await?;
     Pending::forget(state, &browser).await?;
     let (member, workspace) = at_home(state, user, None).await?;
     enter(

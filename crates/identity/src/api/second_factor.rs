@@ -174,32 +174,25 @@ pub(crate) async fn confirm(
     body: Json<Code>,
 ) -> Result<Json<RecoveryCodes>, Error> {
     let (user, code, now) = (person(&caller)?, body.into_inner().code, state.now());
-    let target = Target::of(Some(&known(&state, user).await?), "");
-    throttle::check(&state, &target, &origin).await?;
+    let who = known(&state, user).await?;
     let recovery_codes = (0..RECOVERY_CODES)
         .map(|_| recovery_code())
         .collect::<Result<Vec<_>, _>>()?;
     let (kept, vault) = (recovery_codes.clone(), state.vault.clone());
-    let confirmed = state
-        .host
-        .db
-        .transaction(move |conn| {
-            let known = authenticators::find(conn, user)?.ok_or(Error::NoSecondFactor)?;
-            if known.confirmed_at.is_some() {
-                return Err(Error::SecondFactorThere);
-            }
-            if !authenticators::take_code(conn, &vault, user, &code, now)? {
-                return Err(Error::CodeWrong);
-            }
-            authenticators::confirm(conn, user, now)?;
-            authenticators::put_recovery(conn, user, &kept)?;
-            tell(conn, user, News::SecondFactorOn, language, now)
-        })
-        .await;
-    if matches!(confirmed, Err(Error::CodeWrong)) {
-        throttle::note(&state, &target, &origin).await?;
-    }
-    confirmed.map(|()| Json(RecoveryCodes { recovery_codes }))
+    throttle::code(&state, &who, &origin, move |conn| {
+        let known = authenticators::find(conn, user)?.ok_or(Error::NoSecondFactor)?;
+        if known.confirmed_at.is_some() {
+            return Err(Error::SecondFactorThere);
+        }
+        if !authenticators::take_code(conn, &vault, user, &code, now)? {
+            return Err(Error::CodeWrong);
+        }
+        authenticators::confirm(conn, user, now)?;
+        authenticators::put_recovery(conn, user, &kept)?;
+        tell(conn, user, News::SecondFactorOn, language, now)
+    })
+    .await?;
+    Ok(Json(RecoveryCodes { recovery_codes }))
 }
 
 /// `DELETE /api/v1/second-factor`: signing in needs the password alone again.
@@ -325,21 +318,10 @@ async fn prove_by_code(
     origin: &Origin,
 ) -> Result<(), Error> {
     let (user, vault, now) = (known(state, id).await?, state.vault.clone(), state.now());
-    let target = Target::of(Some(&user), "");
-    throttle::check(state, &target, origin).await?;
-    let taken = state
-        .host
-        .db
-        .transaction(move |conn| {
-            let taken = authenticators::take_code(conn, &vault, id, &code, now)?
-                || authenticators::take_recovery(conn, id, &code)?;
-            taken.then_some(()).ok_or(Error::CodeWrong)
-        })
-        .await;
-    if matches!(taken, Err(Error::CodeWrong)) {
-        throttle::note(state, &target, origin).await?;
-    }
-    taken
+    throttle::code(state, &user, origin, move |conn| {
+        authenticators::take_either(conn, &vault, id, &code, now)
+    })
+    .await
 }
 
 /// 120 random bits in six groups, without letters that look alike: so many that a fast hash of them

@@ -45,6 +45,18 @@ pub(crate) fn is_owed(
     Ok(workspace.second_factor_required && !counts(conn, user)?)
 }
 
+/// Takes a code of the app, or a recovery code; fails when it is neither.
+pub(crate) fn take_either(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    user: UserId,
+    code: &str,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let taken = take_code(conn, vault, user, code, now)? || take_recovery(conn, user, code)?;
+    taken.then_some(()).ok_or(Error::CodeWrong)
+}
+
 /// Begins anew; what was there before counts no more.
 pub(crate) fn put(conn: &mut PgConnection, authenticator: &Authenticator) -> QueryResult<()> {
     delete(conn, authenticator.user_id)?;
