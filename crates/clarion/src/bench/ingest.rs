@@ -66,14 +66,13 @@ pub(super) async fn measure(site: &Site, size: Size) -> anyhow::Result<Vec<Row>>
         };
         let began = Utc::now();
         let (ours, ended) = (run(site.analytics, false).await?, Utc::now());
-        let copied = async |connections| {
-            let took = copy(&twin, began, ended, connections).await?;
-            anyhow::Ok(size.events as f64 / took.as_secs_f64())
-        };
-        let (limit, limit_alone) = (copied(WRITERS).await?, copied(1).await?);
+        let limit = size.events as f64 / copy(&twin, began, ended, WRITERS).await?.as_secs_f64();
         let passed = run(door, false).await?;
         let known = run(site.analytics, true).await?;
-        let (one, one_passed) = (single(site.analytics).await?, single(door).await?);
+        let began = Utc::now();
+        let (one, ended) = (single(site.analytics).await?, Utc::now());
+        let limit_alone = one.requests as f64 / copy(&twin, began, ended, 1).await?.as_secs_f64();
+        let one_passed = single(door).await?;
         say(&format!(
             "ingest: {ours:.0} events/s, gateway {passed:.0}, ids {known:.0}, single {:.0} (p99 {:.1} ms), \
              gateway {:.0} (p99 {:.1} ms), COPY {limit:.0}, on one connection {limit_alone:.0}",
