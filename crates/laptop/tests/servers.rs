@@ -199,7 +199,7 @@ fn a_folder_in_use_is_refused_with_the_pid() {
 }
 
 #[test]
-fn a_stale_pid_file_with_a_living_number_does_not_stop_the_start() {
+fn stale_files_with_a_living_number_do_not_stop_the_start() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("pg");
     Postgres::start(fast(&folder)).unwrap().stop();
@@ -208,10 +208,27 @@ fn a_stale_pid_file_with_a_living_number_does_not_stop_the_start() {
         std::process::id(),
         folder.display()
     );
-    fs::write(folder.join("postmaster.pid"), stale).unwrap();
+    fs::write(folder.join("postmaster.pid"), &stale).unwrap();
+    // Should the same port come again, Postgres would refuse it for this.
+    let lock = folder.join(".s.PGSQL.5432.lock");
+    fs::write(&lock, stale).unwrap();
 
     let postgres = Postgres::start(fast(&folder)).unwrap();
     assert_eq!(query(&postgres.url(), "select 1"), "1");
+    assert!(!lock.exists());
+}
+
+#[test]
+fn postgres_is_reached_by_its_socket_and_by_tcp_where_the_path_is_too_long() {
+    let home = tempfile::tempdir().unwrap();
+    let through = "select inet_server_addr() is null";
+    let near = Postgres::start(fast(&home.path().join("a folder"))).unwrap();
+    assert!(near.url().contains("%2Fa%20folder:"), "{}", near.url());
+    assert_eq!(query(&near.url(), through), "t");
+
+    let far = Postgres::start(fast(&home.path().join("long".repeat(25)))).unwrap();
+    assert!(far.url().contains("@127.0.0.1:"), "{}", far.url());
+    assert_eq!(query(&far.url(), through), "f");
 }
 
 #[test]
