@@ -80,7 +80,14 @@ pub fn some(conn: &mut PgConnection) -> QueryResult<usize> {
     let from = std::iter::once(None).chain(bounds.iter().copied());
     let to = bounds.iter().copied().chain(std::iter::once(None));
     for (from, to) in from.zip(to) {
-        erase(conn, workspace, &visitors, (from, to))?;
+        conn.transaction(|conn| {
+            let hours = erase(conn, "events", workspace, &visitors, (from, to))?;
+            rollups::touch(conn, hours.into_iter().map(|row| (workspace, row.hour)))
+        })?;
+    }
+    // Asked for last: a day that was set aside meanwhile is among them. Nobody counts them.
+    for table in partitions::set_aside(conn)? {
+        erase(conn, &table, workspace, &visitors, (None, None))?;
     }
     sql_query("DELETE FROM erasures WHERE workspace_id = $1 AND lead_id = ANY ($2)")
         .bind::<SqlUuid, _>(workspace)
@@ -88,38 +95,37 @@ pub fn some(conn: &mut PgConnection) -> QueryResult<usize> {
         .execute(conn)
 }
 
-/// A stretch of received events. Orders keep their numbers: refunds belong to them.
+/// Erases in a stretch of received events, and answers whose hours they were. Orders keep their
+/// numbers: refunds belong to them.
 fn erase(
     conn: &mut PgConnection,
+    table: &str,
     workspace: WorkspaceId,
     (visitors, pseudonyms): &(Vec<i64>, Vec<LeadId>),
     (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
-) -> QueryResult<()> {
+) -> QueryResult<Vec<Hour>> {
     let renamed = pseudonyms
         .iter()
         .map(|pseudonym| Visitor::lead(workspace, *pseudonym));
-    conn.transaction(|conn| {
-        let hours: Vec<Hour> = sql_query(
-            "WITH erased AS (
-                 UPDATE events e
-                 SET lead_id = CASE WHEN e.lead_id IS NOT NULL THEN u.pseudonym END,
-                     visitor = u.now, message_id = NULL, anonymous_id = NULL, user_id = NULL,
-                     user_agent = NULL, ip = NULL, properties = NULL, context = NULL,
-                     url = split_part(split_part(e.url, '#', 1), '?', 1)
-                 FROM unnest($2::bigint[], $3::bigint[], $4::uuid[]) AS u (visitor, now, pseudonym)
-                 WHERE e.workspace_id = $1 AND e.visitor = u.visitor
-                   AND e.received_at >= coalesce($5::timestamptz, '-infinity')
-                   AND e.received_at < coalesce($6::timestamptz, 'infinity')
-                 RETURNING date_trunc('hour', e.received_at, 'UTC') AS hour)
-             SELECT DISTINCT hour FROM erased",
-        )
-        .bind::<SqlUuid, _>(workspace)
-        .bind::<Array<BigInt>, _>(visitors)
-        .bind::<Array<BigInt>, _>(renamed.collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(pseudonyms)
-        .bind::<Nullable<Timestamptz>, _>(from)
-        .bind::<Nullable<Timestamptz>, _>(to)
-        .load(conn)?;
-        rollups::touch(conn, hours.into_iter().map(|row| (workspace, row.hour)))
-    })
+    sql_query(format!(
+        "WITH erased AS (
+             UPDATE {table} e
+             SET lead_id = CASE WHEN e.lead_id IS NOT NULL THEN u.pseudonym END,
+                 visitor = u.now, message_id = NULL, anonymous_id = NULL, user_id = NULL,
+                 user_agent = NULL, ip = NULL, properties = NULL, context = NULL,
+                 url = split_part(split_part(e.url, '#', 1), '?', 1)
+             FROM unnest($2::bigint[], $3::bigint[], $4::uuid[]) AS u (visitor, now, pseudonym)
+             WHERE e.workspace_id = $1 AND e.visitor = u.visitor
+               AND e.received_at >= coalesce($5::timestamptz, '-infinity')
+               AND e.received_at < coalesce($6::timestamptz, 'infinity')
+             RETURNING date_trunc('hour', e.received_at, 'UTC') AS hour)
+         SELECT DISTINCT hour FROM erased"
+    ))
+    .bind::<SqlUuid, _>(workspace)
+    .bind::<Array<BigInt>, _>(visitors)
+    .bind::<Array<BigInt>, _>(renamed.collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(pseudonyms)
+    .bind::<Nullable<Timestamptz>, _>(from)
+    .bind::<Nullable<Timestamptz>, _>(to)
+    .load(conn)
 }

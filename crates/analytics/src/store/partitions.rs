@@ -7,6 +7,8 @@ use diesel::sql_query;
 use diesel::sql_types::{Bool, Text};
 
 const PREFIX: &str = "events_";
+/// Before the name of a partition that was taken out.
+const PAST: &str = "past_";
 
 #[derive(QueryableByName)]
 struct Name {
@@ -22,6 +24,18 @@ pub fn days(conn: &mut PgConnection) -> QueryResult<Vec<NaiveDate>> {
     )
     .load(conn)?;
     Ok(names.iter().filter_map(|row| day(&row.name)).collect())
+}
+
+/// The tables of days that were taken out of `events`.
+pub fn set_aside(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
+    let names: Vec<Name> = sql_query(
+        "SELECT relname::text AS name FROM pg_class
+         WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' ORDER BY 1",
+    )
+    .load(conn)?;
+    let names = names.into_iter().map(|row| row.name);
+    let past = |name: &String| name.strip_prefix(PAST).and_then(day).is_some();
+    Ok(names.filter(past).collect())
 }
 
 fn name(day: NaiveDate) -> String {
@@ -79,7 +93,7 @@ pub fn detach(conn: &mut PgConnection, day: NaiveDate) -> QueryResult<()> {
         conn.batch_execute(&format!(
             "SET LOCAL lock_timeout = '2s';
              ALTER TABLE events DETACH PARTITION {name};
-             ALTER TABLE {name} RENAME TO past_{name}"
+             ALTER TABLE {name} RENAME TO {PAST}{name}"
         ))
     })
 }

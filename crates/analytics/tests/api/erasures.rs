@@ -1,5 +1,6 @@
 //! What is left of a lead who was deleted.
 
+use analytics::jobs::maintain::{Past, drop_old};
 use analytics::jobs::{erase, roll_up};
 use chrono::Duration;
 use common::auth::{Role, Service};
@@ -83,4 +84,32 @@ async fn events_of_a_deleted_lead_say_nothing_of_it_and_count_as_before() {
     let people = "(SELECT DISTINCT visitor FROM events WHERE user_id IS NULL) p";
     assert_eq!(count(&app, people), 2);
     erase::all(&mut conn).expect("nothing is left to do");
+}
+
+#[tokio::test]
+async fn days_that_were_set_aside_say_nothing_of_a_deleted_lead_either() {
+    let app = App::start().await;
+    let ada = LeadId::new();
+    let event = json!({ "type": "view", "lead_id": ada, "properties": { "plan": "gold" } });
+    sent(&app, event).await;
+    sent(&app, json!({ "type": "view", "user_id": "bob" })).await;
+    app.clock.advance(Duration::days(3));
+    let mut conn = app.connect();
+    drop_old(&mut conn, app.clock.now(), 2, Past::Detach).expect("days are set aside");
+    let past = format!(
+        "past_events_{}",
+        (app.clock.now() - Duration::days(3)).format("%Y%m%d")
+    );
+    let known = format!("{past} WHERE lead_id = '{ada}' OR properties IS NOT NULL");
+    assert_eq!(count(&app, &known), 1);
+
+    let deleted = LeadDeleted {
+        lead_id: ada,
+        email: "ada@example.com".into(),
+    };
+    app.peer(Service::Leads).tell(app.workspace, &deleted);
+    eventually("nothing names the lead", async || count(&app, &known) == 0).await;
+    assert_eq!(count(&app, &past), 2, "all of them are still there");
+    let bob = format!("{past} WHERE user_id = 'bob'");
+    assert_eq!(count(&app, &bob), 1, "others are not touched");
 }
