@@ -87,7 +87,12 @@ impl Hit {
             head: ours && holds("head"),
             user_agent: self.user_agent.as_deref().unwrap_or_default(),
             announced_prefetch: ours && holds("prefetch"),
-            data_centre: ours && holds("data_centre"),
+            // Nothing else keeps that fact of a browser's event.
+            data_centre: self
+                .reasons
+                .iter()
+                .any(|reason| reason == rules::DATA_CENTRE)
+                || ours && holds("data_centre"),
             canary: ours && self.kind == CANARY,
             since_issue: fact("since_issue_ms")
                 .filter(|_| ours)

@@ -105,9 +105,8 @@ impl Visitor {
             value.contains("prefetch") || value.contains("prerender") || value.contains("preview")
         };
         let address = address(request, &header("x-forwarded-for"));
-        let inside = |address| data_centres.contain(address);
         Self {
-            data_centre: address.parse().is_ok_and(inside),
+            data_centre: data_centres.contain_text(&address),
             user_agent: header("user-agent").chars().take(MAX_USER_AGENT).collect(),
             address,
             head: request.method() == actix_web::http::Method::HEAD,

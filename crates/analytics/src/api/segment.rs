@@ -213,6 +213,7 @@ async fn take(
         browser: browser.as_deref(),
         address: kept.as_deref(),
         country: country.as_deref(),
+        data_centre: browser.is_some() && state.data_centres.contain_text(&address),
         visitor_of_day: visitor_of_day.as_deref(),
     };
     let kind = match takes {

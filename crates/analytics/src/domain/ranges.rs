@@ -17,6 +17,11 @@ impl Ranges {
         before.is_some_and(|(_, last)| number <= *last)
     }
 
+    /// The same of an address as somebody sent it; what is none is in no network.
+    pub fn contain_text(&self, address: &str) -> bool {
+        address.parse().is_ok_and(|address| self.contain(address))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

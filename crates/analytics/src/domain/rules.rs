@@ -14,6 +14,8 @@ pub const BURST: &str = "link_burst";
 pub const CANARY_WINDOW_MS: i64 = 60_000;
 /// The reason of such a click, and of that one itself.
 pub const CANARY: &str = "canary_link";
+/// The reason of what comes from a network that no person is in.
+pub const DATA_CENTRE: &str = "data_centre";
 
 /// What a known user agent says about who is there.
 type Sign = (Verdict, &'static str);

@@ -80,6 +80,8 @@ pub struct Origin<'a> {
     pub address: Option<&'a str>,
     /// The country of that address.
     pub country: Option<&'a str>,
+    /// Whether that address is a data centre's.
+    pub data_centre: bool,
     /// Who a browser is that does not say it, for a day.
     pub visitor_of_day: Option<&'a str>,
 }
@@ -502,7 +504,7 @@ fn by_whom(event: &mut Event, surroundings: &Value, origin: &Origin<'_>) {
         head: false,
         user_agent: &user_agent,
         announced_prefetch: false,
-        data_centre: false,
+        data_centre: origin.data_centre,
         canary: false,
         since_issue: None,
     });

@@ -19,6 +19,7 @@ fn origin() -> Origin<'static> {
         now: now(),
         browser: None,
         country: None,
+        data_centre: false,
         address: None,
         visitor_of_day: None,
     }

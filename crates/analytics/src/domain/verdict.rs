@@ -84,7 +84,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
             .then_some((Verdict::Prefetch, "prefetch_header")),
         facts.head.then_some((Verdict::Scanner, "head_request")),
         too_fast(facts).then_some((Verdict::Scanner, "too_fast")),
-        (facts.data_centre && !proxy).then_some((Verdict::Scanner, "data_centre")),
+        (facts.data_centre && !proxy).then_some((Verdict::Scanner, rules::DATA_CENTRE)),
         facts.canary.then_some((Verdict::Scanner, rules::CANARY)),
     ];
     let signs: Vec<_> = signs.into_iter().flatten().collect();

@@ -8,9 +8,12 @@ use common::{CampaignId, MessageId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Jsonb;
+use serde_json::json;
 use testkit::Setup;
 
-use crate::support::{App, BROWSER, Mail, browse, count, engagement, figures, verdicts, visit};
+use crate::support::{
+    App, BROWSER, Mail, browse, count, engagement, figures, verdicts, visit, write_key,
+};
 
 #[tokio::test]
 async fn a_click_is_recorded_and_sent_on() {
@@ -396,6 +399,26 @@ async fn hits_from_data_centres_are_no_persons() {
     let marked =
         "events WHERE reasons = '{data_centre}' AND properties @> '{\"data_centre\": true}'";
     assert_eq!(count(&app, marked), 1);
+    // A browser on somebody's pages is judged alike; a server that sends from there is believed.
+    let (_, key) = write_key(&app, json!({ "name": "Shop" })).await;
+    let page = async |address: &str, origin: Option<&str>| {
+        let body = json!({ "writeKey": key, "anonymousId": "a", "name": "home" });
+        let request = app.anonymous().post("/v1/page").json(&body);
+        let request = request.header("x-forwarded-for", address);
+        let request = request.header("user-agent", BROWSER);
+        let request = match origin {
+            Some(origin) => request.header("origin", origin),
+            None => request,
+        };
+        request.send().await.assert_status(200);
+    };
+    page("203.0.113.9", Some("https://shop.example")).await;
+    page("198.51.100.9", Some("https://shop.example")).await;
+    page("203.0.113.9", None).await;
+    let views = "events WHERE type = 'view' AND name = 'home'";
+    assert_eq!(count(&app, views), 3);
+    let machines = format!("{views} AND verdict = 'scanner' AND reasons = '{{data_centre}}'");
+    assert_eq!(count(&app, &machines), 1);
     // The address is not kept, but that it was one of those.
     let (from, to) = (chrono::NaiveDate::MIN, chrono::NaiveDate::MAX);
     let again = analytics::rescore::rescore(&mut app.connect(), from, to, |_, _| {});
