@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState, type FormEvent } from "react";
+import { memo, useEffect, useMemo, useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask } from "../api/client";
 import { isProblem } from "../api/problem";
@@ -102,23 +102,26 @@ function Rows({ items, more, loading, onEnd }: { items: Lead[]; more: boolean; l
         {columns.map((column) => <div key={column} role="columnheader">{t(`leads.columns.${column}`)}</div>)}
       </div></div>
       <div className="vbody" role="rowgroup" style={{ blockSize: items.length * ROW }}>
-        {items.slice(first, last + 1).map((lead, n) => {
-          const index = first + n;
-          return (
-            <div key={lead.id} className="vrow" role="row" aria-rowindex={index + 2} style={{ transform: `translateY(${index * ROW}px)` }}>
-              <div role="cell" className="truncate"><Link to="/leads/$id" params={{ id: lead.id }}>{lead.email}</Link></div>
-              <div role="cell" className="truncate">{[lead.first_name, lead.last_name].filter(Boolean).join(" ")}</div>
-              <div role="cell" className="truncate">{lead.company}</div>
-              <div role="cell">{t(`leadStatus.${lead.status as "new"}`, { defaultValue: lead.status })}</div>
-              <div role="cell" className="truncate">{lead.tags.map((tag) => <span key={tag} className="tag">{tag}</span>)}</div>
-              <div role="cell" className="truncate muted"><Ago at={lead.created_at} /></div>
-            </div>
-          );
-        })}
+        {items.slice(first, last + 1).map((lead, n) => <Row key={lead.id} lead={lead} index={first + n} />)}
       </div>
     </div>
   );
 }
+
+/** Drawn once, and not again while one scrolls past it. */
+const Row = memo(function Row({ lead, index }: { lead: Lead; index: number }) {
+  const { t } = useTranslation();
+  return (
+    <div className="vrow" role="row" aria-rowindex={index + 2} style={{ transform: `translateY(${index * ROW}px)` }}>
+      <div role="cell" className="truncate"><Link to="/leads/$id" params={{ id: lead.id }}>{lead.email}</Link></div>
+      <div role="cell" className="truncate">{[lead.first_name, lead.last_name].filter(Boolean).join(" ")}</div>
+      <div role="cell" className="truncate">{lead.company}</div>
+      <div role="cell">{t(`leadStatus.${lead.status as "new"}`, { defaultValue: lead.status })}</div>
+      <div role="cell" className="truncate">{lead.tags.map((tag) => <span key={tag} className="tag">{tag}</span>)}</div>
+      <div role="cell" className="truncate muted"><Ago at={lead.created_at} /></div>
+    </div>
+  );
+});
 
 function AddLead({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
