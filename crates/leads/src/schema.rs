@@ -24,6 +24,7 @@ diesel::table! {
         orders -> Int8,
         revenue -> Int8,
         import_id -> Nullable<Uuid>,
+        unconfirmed -> Bool,
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,

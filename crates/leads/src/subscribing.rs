@@ -45,23 +45,22 @@ pub(crate) fn take(
 ) -> QueryResult<()> {
     let workspace = form.workspace_id;
     let held = suppressions::find(conn, workspace, &given.email.key())?;
-    let left = held.is_some();
+    let mut asks = form.double_opt_in || held.is_some();
     if held.is_some_and(|held| held.reason != "unsubscribe") {
         tracing::info!(form.id = %form.id, "a form was sent with an address that stays suppressed");
         return Ok(());
     }
     let list_ids = existing(conn, workspace, &form.list_ids)?;
-    let (lead, is_new) = somebody(conn, form, &given, now)?;
+    let (lead, is_new) = somebody(conn, form, &given, asks, now)?;
     if !is_new && too_often(conn, form, lead.id, now)? {
         return Ok(());
     }
     let standing = members::of_lead(conn, workspace, lead.id)?;
     let of_list = |id: &ListId| standing.iter().find(|(member, _)| member.list_id == *id);
-    let left = left
-        || list_ids
-            .iter()
-            .filter_map(of_list)
-            .any(|(member, _)| member.status == "unsubscribed");
+    asks |= list_ids
+        .iter()
+        .filter_map(of_list)
+        .any(|(member, _)| member.status == "unsubscribed");
     let submission = Submission {
         workspace_id: workspace,
         id: SubmissionId::new(),
@@ -77,7 +76,7 @@ pub(crate) fn take(
         confirmed_at: None,
     };
     submissions::insert(conn, &submission)?;
-    if !form.double_opt_in && !left {
+    if !asks {
         let known = if is_new { Known::New } else { Known::Unproven };
         return settle(conn, &submission, lead, known, from, now);
     }
@@ -148,6 +147,8 @@ fn settle(
             consents::record(conn, workspace, Some(*list), "confirmed", &consent)?;
         }
     }
+    // Also where their lists are gone.
+    leads::agreed(conn, workspace, lead.id)?;
     if suppressions::lift(conn, workspace, &lead.email_key, Some("unsubscribe"))? {
         consents::record(conn, workspace, None, "resubscribed", &consent)?;
     }
@@ -220,11 +221,13 @@ fn lay(lead: &mut Lead, answers: &Answers, known: Known) {
     }
 }
 
-/// The person with this address, locked, and whether they are new.
+/// The person with this address, locked, and whether they are new. For whoever was known, it stays
+/// as it is who speaks for them: anybody may send a form.
 fn somebody(
     conn: &mut PgConnection,
     form: &Form,
     given: &Given,
+    unconfirmed: bool,
     now: DateTime<Utc>,
 ) -> QueryResult<(Lead, bool)> {
     let workspace = form.workspace_id;
@@ -232,6 +235,7 @@ fn somebody(
         email: given.email.to_string(),
         email_key: given.email.key(),
         source: Some(form.name.clone()),
+        unconfirmed,
         ..Lead::blank(workspace, now)
     };
     lay(&mut lead, &given.answers, Known::New);

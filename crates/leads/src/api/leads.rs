@@ -144,6 +144,9 @@ pub(crate) struct LeadView {
     tags: Vec<String>,
     #[schema(value_type = Object)]
     attributes: Value,
+    /// Whether only what nobody has confirmed speaks for them: a form, or a file that says so. No
+    /// campaign reaches them until they are confirmed on a list.
+    unconfirmed: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -164,6 +167,7 @@ impl From<Lead> for LeadView {
             locale: lead.locale,
             tags: lead.tags,
             attributes: lead.attributes,
+            unconfirmed: lead.unconfirmed,
             created_at: lead.created_at,
             updated_at: lead.updated_at,
         }

@@ -17,7 +17,7 @@ use crate::domain::columns::Plan;
 use crate::domain::csv::MAX_ROW;
 use crate::state::State;
 use crate::store::imports::{self, CHUNK, Import};
-use crate::store::staging::Upserted;
+use crate::store::staging::{Consent, Upserted};
 use crate::store::{lists, staging};
 
 /// Rows of one batch.
@@ -264,7 +264,8 @@ fn upsert(
 ) -> Result<Upserted, QueryError> {
     let (workspace, id) = (import.workspace_id, import.id.0);
     staging::fill(conn, &batch.leads)?;
-    let done = staging::upsert(conn, workspace, id, &batch.leads, now)?;
+    let consent = Consent::of(import);
+    let done = staging::upsert(conn, workspace, id, consent, &batch.leads, now)?;
     if let Some(list) = import.list_id {
         staging::join_list(conn, workspace, list, &import.list_status, id, now)?;
     }

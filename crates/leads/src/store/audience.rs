@@ -16,9 +16,10 @@ use crate::domain::rule::{Condition, Rule};
 use crate::schema::leads;
 
 /// The standing of `l`, joined with `m` (memberships of the targeted lists) and `s` (suppression).
-/// Who is on a targeted list needs a confirmed membership; who is only in a segment needs none.
+/// Who is on a targeted list needs a confirmed membership. Who is only in a segment needs none, as
+/// long as something else than an unconfirmed form speaks for them.
 const STANDING: &str = "CASE WHEN s.address_key IS NOT NULL THEN 'suppressed'
-     WHEN m.lead_id IS NOT NULL AND NOT m.confirmed THEN 'unsubscribed'
+     WHEN l.unconfirmed OR m.lead_id IS NOT NULL AND NOT m.confirmed THEN 'unsubscribed'
      ELSE 'sendable' END AS standing";
 
 /// What a template sees under `lead.`, in the order in which [`among`] selects it.

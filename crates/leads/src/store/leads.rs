@@ -38,6 +38,10 @@ pub(crate) struct Lead {
     pub tags: Vec<String>,
     pub attributes: Value,
     pub import_id: Option<Uuid>,
+    /// Only what nobody has confirmed speaks for them. Whoever is put on a list as confirmed is
+    /// not so any more (see `members::set`), and an edit of the person changes nothing of it.
+    #[diesel(skip_update)]
+    pub unconfirmed: bool,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -63,6 +67,7 @@ impl Lead {
             tags: Vec::new(),
             attributes: Value::Object(Map::new()),
             import_id: None,
+            unconfirmed: false,
             version: 1,
             created_at: now,
             updated_at: now,
@@ -211,6 +216,18 @@ pub(crate) fn reactions(
         .select(Reactions::as_select())
         .first(conn)
         .optional()
+}
+
+/// Notes that somebody has confirmed, or that consent was given elsewhere.
+pub(crate) fn agreed(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    id: LeadId,
+) -> QueryResult<usize> {
+    let held = leads::table.find((workspace, id));
+    diesel::update(held.filter(leads::unconfirmed))
+        .set(leads::unconfirmed.eq(false))
+        .execute(conn)
 }
 
 /// Up to `limit` leads, newest first, older than `before`.

@@ -5,6 +5,7 @@ use common::{LeadId, ListId, WorkspaceId};
 use diesel::prelude::*;
 
 use super::consents::{self, Consent};
+use super::leads as people;
 use crate::schema::{leads, list_members, lists};
 
 /// A person's standing on a list.
@@ -125,6 +126,9 @@ pub(crate) fn set(
                 list_members::updated_at.eq(consent.at),
             ))
             .execute(conn)?;
+    }
+    if status == "confirmed" {
+        people::agreed(conn, workspace, consent.lead)?;
     }
     consents::record(conn, workspace, Some(list), status, consent)?;
     Ok(true)

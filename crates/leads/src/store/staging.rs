@@ -11,10 +11,11 @@ use common::{ListId, WorkspaceId};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Text, Timestamptz, Uuid as SqlUuid};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::imports::Import;
 use crate::domain::batch::Imported;
 use crate::schema::import_staging;
 
@@ -86,6 +87,27 @@ pub(crate) struct Upserted {
     pub updated: i64,
 }
 
+/// What an import says of its people's consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consent {
+    /// It puts them on no list, or as confirmed: whoever imports them answers for it.
+    Given,
+    /// They are unconfirmed: those of them who are new are known by nothing else.
+    Unconfirmed,
+    /// They left. It says nothing in favour of anybody.
+    Withdrawn,
+}
+
+impl Consent {
+    pub(crate) fn of(import: &Import) -> Self {
+        match (import.list_id, import.list_status.as_str()) {
+            (Some(_), "unconfirmed") => Self::Unconfirmed,
+            (Some(_), "unsubscribed") => Self::Withdrawn,
+            _ => Self::Given,
+        }
+    }
+}
+
 /// Which of the fields that every lead has were given by a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Given {
@@ -102,6 +124,7 @@ pub(crate) fn upsert(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
     import: Uuid,
+    consent: Consent,
     leads: &[Imported],
     now: DateTime<Utc>,
 ) -> QueryResult<Upserted> {
@@ -118,6 +141,8 @@ pub(crate) fn upsert(
             .bind::<SqlUuid, _>(workspace)
             .bind::<SqlUuid, _>(import)
             .bind::<Timestamptz, _>(now)
+            .bind::<Bool, _>(consent == Consent::Unconfirmed)
+            .bind::<Bool, _>(consent == Consent::Given)
             .get_result(conn)?;
         sum.created += done.created;
         sum.updated += done.updated;
@@ -138,10 +163,11 @@ fn upsert_sql(given: Given) -> String {
         "WITH upserted AS (
              INSERT INTO leads AS l (
                  workspace_id, id, email, email_key, first_name, last_name, phone, company, status,
-                 score, source, timezone, locale, tags, attributes, import_id, created_at, updated_at)
+                 score, source, timezone, locale, tags, attributes, import_id, unconfirmed,
+                 created_at, updated_at)
              SELECT $1, s.id, s.email, s.email_key, s.first_name, s.last_name, s.phone, s.company,
                  coalesce(s.status, 'new'), coalesce(s.score, 0), s.source, s.timezone, s.locale,
-                 s.tags, s.attributes, $2, $3, $3
+                 s.tags, s.attributes, $2, $4, $3, $3
              FROM import_staging s
              WHERE s.status {status_is} AND s.score {score_is}
              ORDER BY s.email_key
@@ -158,6 +184,7 @@ fn upsert_sql(given: Given) -> String {
                  tags = l.tags || ARRAY(
                      SELECT tag FROM unnest(excluded.tags) AS tag WHERE tag <> ALL (l.tags)),
                  attributes = l.attributes || excluded.attributes,
+                 unconfirmed = l.unconfirmed AND NOT $5,
                  version = l.version + 1,
                  updated_at = excluded.updated_at
              WHERE (l.first_name, l.last_name, l.phone, l.company, l.status, l.score, l.source,
@@ -170,6 +197,7 @@ fn upsert_sql(given: Given) -> String {
                     coalesce(excluded.timezone, l.timezone), coalesce(excluded.locale, l.locale))
                  OR NOT excluded.tags <@ l.tags
                  OR l.attributes || excluded.attributes <> l.attributes
+                 OR l.unconfirmed AND $5
              RETURNING (xmax = 0) AS fresh)
          SELECT count(*) FILTER (WHERE fresh) AS created,
                 count(*) FILTER (WHERE NOT fresh) AS updated

@@ -14,7 +14,7 @@ const WORDING: &str = "Write to me once a month.";
 const ADA: &str = "ada@example.com";
 
 /// Has notifications take mails.
-async fn take_mails(app: &App) {
+pub(crate) async fn take_mails(app: &App) {
     let taken = ResponseTemplate::new(202).set_body_json(json!({ "id": uuid::Uuid::now_v7() }));
     Mock::given(path("/internal/messages"))
         .respond_with(taken)
@@ -23,7 +23,7 @@ async fn take_mails(app: &App) {
 }
 
 /// All mails that were asked for, oldest first.
-async fn mails(app: &App) -> Vec<HouseMail> {
+pub(crate) async fn mails(app: &App) -> Vec<HouseMail> {
     let server = &app.peer(Service::Notifications).server;
     let requests = server.received_requests().await.expect("it records");
     let mails = requests
@@ -35,7 +35,7 @@ async fn mails(app: &App) -> Vec<HouseMail> {
 }
 
 /// Waits for the `count`th mail, and answers the path of its link.
-async fn link(app: &App, count: usize) -> String {
+pub(crate) async fn link(app: &App, count: usize) -> String {
     eventually("the mail", || async { mails(app).await.len() >= count }).await;
     let mail = mails(app).await.swap_remove(count - 1);
     let url = mail.data["url"].as_str().expect("a link").to_owned();
@@ -50,7 +50,7 @@ async fn made(app: &App, body: Value) -> Value {
 }
 
 /// A form that leads to this list, with `more` on top.
-async fn given_form(app: &App, list: &str, more: Value) -> Value {
+pub(crate) async fn given_form(app: &App, list: &str, more: Value) -> Value {
     let mut body = json!({
         "name": "Footer", "list_ids": [list], "title": "Our news", "wording": WORDING,
     });
@@ -59,7 +59,7 @@ async fn given_form(app: &App, list: &str, more: Value) -> Value {
     made(app, body).await
 }
 
-fn page(form: &Value) -> String {
+pub(crate) fn page(form: &Value) -> String {
     format!("/f/{}", id(form))
 }
 

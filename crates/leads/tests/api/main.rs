@@ -3,6 +3,7 @@
 mod audience;
 mod consumers;
 mod forms;
+mod held;
 mod imports;
 mod leads;
 mod lists;

@@ -3628,6 +3628,11 @@ export interface components {
             status: string;
             tags: string[];
             timezone?: string | null;
+            /**
+             * @description Whether only what nobody has confirmed speaks for them: a form, or a file that says so. No
+             *     campaign reaches them until they are confirmed on a list.
+             */
+            unconfirmed: boolean;
             /** Format: date-time */
             updated_at: string;
         };
@@ -4467,6 +4472,11 @@ export interface components {
                 status: string;
                 tags: string[];
                 timezone?: string | null;
+                /**
+                 * @description Whether only what nobody has confirmed speaks for them: a form, or a file that says so. No
+                 *     campaign reaches them until they are confirmed on a list.
+                 */
+                unconfirmed: boolean;
                 /** Format: date-time */
                 updated_at: string;
             }[];
