@@ -4,6 +4,7 @@ mod api;
 mod consumers;
 mod domain;
 mod error;
+mod forgetting;
 mod jobs;
 mod mails;
 mod routes;
@@ -89,7 +90,7 @@ impl Service for Leads {
         let mails =
             Runner::new(&host).on(move |job, attempt| mails::run(asking.clone(), job, attempt));
         starting.spawn("mails", mails.run(LANES, host.stop.clone()));
-        starting.spawn("abandoned uploads", jobs::sweep::run(host));
+        starting.spawn("what is over", jobs::sweep::run(host));
         Ok(Self { starting, state })
     }
 

@@ -108,6 +108,7 @@ diesel::table! {
         double_opt_in -> Bool,
         origins -> Array<Text>,
         active -> Bool,
+        lapsed -> Int8,
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,

@@ -8,7 +8,7 @@ use chassis::http::{IfMatch, Json, Path, Query, etag};
 use chassis::outbox;
 use chrono::{DateTime, Utc};
 use common::auth::Scope;
-use common::events::{LeadCreated, LeadDeleted, LeadUpdated};
+use common::events::{LeadCreated, LeadUpdated};
 use common::page::Page;
 use common::values::EmailAddress;
 use common::{LeadId, ListId, SegmentId, WorkspaceId};
@@ -21,9 +21,10 @@ use super::{Check, paging, present};
 use crate::domain::lead::{self, STATUSES};
 use crate::domain::rule;
 use crate::error::Error;
+use crate::forgetting;
 use crate::state::State;
 use crate::store::leads::{Filter, Lead};
-use crate::store::{self, lists, members, segments, submissions};
+use crate::store::{self, lists, segments};
 
 /// What may be said of a person. In a PATCH what is absent stays, and null clears.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -415,12 +416,7 @@ pub(crate) async fn delete(
         .db
         .transaction(move |conn| {
             let lead = store::leads::lock(conn, workspace, id)?.ok_or(Error::LeadNotFound(id))?;
-            members::forget(conn, workspace, id)?;
-            submissions::forget(conn, workspace, id)?;
-            store::leads::delete(conn, workspace, id)?;
-            let email = lead.email;
-            outbox::push(conn, workspace, &LeadDeleted { lead_id: id, email })?;
-            Ok::<_, Error>(())
+            Ok::<_, Error>(forgetting::person(conn, lead)?)
         })
         .await?;
     Ok(HttpResponse::NoContent().finish())

@@ -12,9 +12,10 @@ use crate::schema::consents;
 pub(crate) struct Consent<'a> {
     pub lead: LeadId,
     pub at: DateTime<Utc>,
-    /// `user:<id>`, `key:<id>`, `import:<id>`, or `lead` when the person did it.
+    /// `user:<id>`, `key:<id>`, `import:<id>`, `lead` when the person did it, or `clarion`.
     pub actor: &'a str,
-    /// `api`, `import`, `link`, `one_click`, `preferences`, `form` or `double_opt_in`.
+    /// `api`, `import`, `link`, `one_click`, `preferences`, `form`, `double_opt_in` or
+    /// `lapsed`.
     pub method: &'a str,
     /// The sentence that was agreed to, or under which consent was withdrawn.
     pub wording: Option<&'a str>,
@@ -54,6 +55,23 @@ pub(crate) fn record(
         ))
         .execute(conn)?;
     Ok(())
+}
+
+/// How a person's standing on a list came about: the method of its latest line.
+pub(crate) fn method(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    lead: LeadId,
+    list: ListId,
+) -> QueryResult<Option<String>> {
+    consents::table
+        .filter(consents::workspace_id.eq(workspace))
+        .filter(consents::lead_id.eq(lead))
+        .filter(consents::list_id.eq(list))
+        .order((consents::at.desc(), consents::id.desc()))
+        .select(consents::method)
+        .first(conn)
+        .optional()
 }
 
 /// A person's latest lines, newest first.

@@ -28,6 +28,9 @@ pub(crate) struct Form {
     pub double_opt_in: bool,
     pub origins: Vec<String>,
     pub active: bool,
+    /// How often it was sent, never confirmed, and forgotten.
+    #[diesel(skip_update)]
+    pub lapsed: i64,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -109,6 +112,17 @@ pub(crate) fn naming_list(
 pub(crate) fn update(conn: &mut PgConnection, form: &Form) -> QueryResult<usize> {
     diesel::update(forms::table.find((form.workspace_id, form.id)))
         .set(form)
+        .execute(conn)
+}
+
+/// Counts what was sent in a form and is forgotten unconfirmed. The form may be gone.
+pub(crate) fn lapse(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    id: FormId,
+) -> QueryResult<usize> {
+    diesel::update(forms::table.find((workspace, id)))
+        .set(forms::lapsed.eq(forms::lapsed + 1))
         .execute(conn)
 }
 

@@ -230,6 +230,21 @@ pub(crate) fn agreed(
         .execute(conn)
 }
 
+/// Whether nothing was learned of a person since they came, neither entered nor counted.
+pub(crate) fn is_bare(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    id: LeadId,
+) -> QueryResult<bool> {
+    let bare = leads::import_id
+        .is_null()
+        .and(leads::version.eq(1))
+        .and(leads::opens.eq(0))
+        .and(leads::clicks.eq(0))
+        .and(leads::orders.eq(0));
+    leads::table.find((workspace, id)).select(bare).first(conn)
+}
+
 /// Up to `limit` leads, newest first, older than `before`.
 pub(crate) fn newest(
     conn: &mut PgConnection,

@@ -138,6 +138,38 @@ pub(crate) fn of_lead(
         .load(conn)
 }
 
+/// Up to `limit` people who sent something before a moment that nobody has confirmed.
+pub(crate) fn lapsed(
+    conn: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> QueryResult<Vec<(WorkspaceId, LeadId)>> {
+    form_submissions::table
+        .filter(form_submissions::confirmed_at.is_null())
+        .filter(form_submissions::submitted_at.lt(before))
+        .select((form_submissions::workspace_id, form_submissions::lead_id))
+        .distinct()
+        .limit(limit)
+        .load(conn)
+}
+
+/// Takes what a person sent before a moment and nobody has confirmed.
+pub(crate) fn take_lapsed(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    lead: LeadId,
+    before: DateTime<Utc>,
+) -> QueryResult<Vec<Submission>> {
+    let rows = form_submissions::table
+        .filter(form_submissions::workspace_id.eq(workspace))
+        .filter(form_submissions::lead_id.eq(lead))
+        .filter(form_submissions::confirmed_at.is_null())
+        .filter(form_submissions::submitted_at.lt(before));
+    diesel::delete(rows)
+        .returning(Submission::as_select())
+        .get_results(conn)
+}
+
 /// Forgets what a person who is deleted sent.
 pub(crate) fn forget(
     conn: &mut PgConnection,

@@ -1,14 +1,18 @@
-//! People for whom only an unconfirmed form speaks: no campaign reaches them.
+//! People for whom only an unconfirmed form speaks: no campaign reaches them, and when nobody
+//! confirms they are forgotten.
 
+use ::leads::Leads;
 use chrono::TimeDelta;
 use common::auth::Service;
 use common::dto::audience::{AudienceCount, AudiencePage, Standing};
+use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
-use testkit::{Response, eventually};
+use testkit::{Response, Setup, eventually};
 
 use crate::forms::{given_form, link, mails, page, take_mails};
 use crate::support::{
-    App, counts, get, given_lead, given_list, given_segment, id, import, join, marketer, start,
+    App, counts, get, given_lead, given_list, given_segment, id, import, join, marketer, rows,
+    start,
 };
 
 const ADA: &str = "ada@example.com";
@@ -51,6 +55,20 @@ async fn reached(app: &App) -> Vec<String> {
 async fn lead(app: &App, email: &str) -> Option<Value> {
     let page = get(app, &format!("/api/v1/leads?q={email}")).await;
     page["items"].as_array().expect("a page").first().cloned()
+}
+
+async fn standing(app: &App, list: &str, lead: &Value) -> Option<String> {
+    let page = get(app, &format!("/api/v1/leads/{}/lists", id(lead))).await;
+    let items = page["items"].as_array().expect("a page");
+    let on = items.iter().find(|item| item["list_id"] == *list)?;
+    Some(on["status"].as_str().expect("a status").to_owned())
+}
+
+/// Starts another replica, which sweeps at once, and waits until so much is left of what was sent.
+async fn swept(app: &App, what: &str, left: i64) {
+    let replica: App = Setup::default().beside(app).start::<Leads>().await;
+    eventually(what, || async { rows(app, "form_submissions") == left }).await;
+    drop(replica);
 }
 
 #[actix_web::test]
@@ -145,6 +163,110 @@ async fn who_left_before_and_is_not_known_any_more_is_held_by_any_form() {
     let path = link(&app, 1).await;
     app.anonymous().post(path).send().await.assert_status(200);
     assert_eq!(reached(&app).await, [ADA]);
+}
+
+#[actix_web::test]
+async fn what_nobody_confirms_in_thirty_days_is_forgotten() {
+    let app = start().await;
+    take_mails(&app).await;
+    let list = given_list(&app, "News").await;
+    let form = given_form(&app, &list, json!({})).await;
+    let known = given_lead(&app, json!({ "email": "known@example.com" })).await;
+    let listed = given_lead(&app, json!({ "email": "listed@example.com" })).await;
+    join(&app, &list, &listed, "unconfirmed").await;
+    let all = [
+        ADA,
+        "known@example.com",
+        "listed@example.com",
+        "edited@example.com",
+        "done@example.com",
+    ];
+    for address in all {
+        send(&app, &form, address).await;
+    }
+    let edited = lead(&app, all[3]).await.expect("a lead");
+    let edit = marketer(&app).patch(format!("/api/v1/leads/{}", id(&edited)));
+    let edit = edit.json(&json!({ "tags": ["met"] })).send().await;
+    edit.assert_status(200);
+    let done = link_of(&app, "done@example.com").await;
+    app.anonymous().post(done).send().await.assert_status(200);
+
+    // Not before the time.
+    app.clock.advance(TimeDelta::days(30));
+    send(&app, &form, "later@example.com").await;
+    let submitted = async || {
+        let form = get(&app, &format!("/api/v1/forms/{}", id(&form))).await;
+        [form["submissions"].clone(), form["confirmations"].clone()]
+    };
+    app.clock.advance(TimeDelta::seconds(1));
+    swept(&app, "it is forgotten", 2).await;
+
+    assert_eq!(lead(&app, ADA).await, None);
+    assert_eq!(
+        app.events().last().map(String::as_str),
+        Some("lead.deleted")
+    );
+    // Whoever else speaks for the others, the form does not any more.
+    assert_eq!(standing(&app, &list, &known).await, None);
+    assert_eq!(standing(&app, &list, &edited).await, None);
+    let unconfirmed = Some("unconfirmed".to_owned());
+    assert_eq!(standing(&app, &list, &listed).await, unconfirmed);
+    let done = lead(&app, "done@example.com").await.expect("a lead");
+    assert_eq!(
+        standing(&app, &list, &done).await.as_deref(),
+        Some("confirmed")
+    );
+    let later = lead(&app, "later@example.com").await.expect("a lead");
+    assert_eq!(standing(&app, &list, &later).await, unconfirmed);
+    assert_eq!(
+        reached(&app).await,
+        [
+            "known@example.com",
+            "listed@example.com",
+            "done@example.com"
+        ]
+    );
+    // What was counted stays counted, and the ledger says what became of it.
+    assert_eq!(submitted().await, [json!(6), json!(1)]);
+    let timeline = get(&app, &format!("/api/v1/leads/{}/timeline", id(&known))).await;
+    let last = &timeline["items"][0];
+    assert_eq!(last["detail"]["status"], "removed");
+    assert_eq!(last["detail"]["method"], "lapsed");
+    assert_eq!(last["detail"]["actor"], "clarion");
+    assert_eq!(last["detail"]["wording"], WORDING);
+}
+
+#[actix_web::test]
+async fn who_sent_it_again_waits_for_the_last_one() {
+    let app = start().await;
+    take_mails(&app).await;
+    let list = given_list(&app, "News").await;
+    let form = given_form(&app, &list, json!({})).await;
+    send(&app, &form, ADA).await;
+    app.clock.advance(TimeDelta::days(20));
+    send(&app, &form, ADA).await;
+    app.clock.advance(TimeDelta::days(11));
+    swept(&app, "the first is forgotten", 1).await;
+    let ada = lead(&app, ADA).await.expect("a lead");
+    let unconfirmed = Some("unconfirmed".to_owned());
+    assert_eq!(standing(&app, &list, &ada).await, unconfirmed);
+    app.clock.advance(TimeDelta::days(20));
+    swept(&app, "so is the second", 0).await;
+    assert_eq!(lead(&app, ADA).await, None);
+}
+
+#[actix_web::test]
+async fn what_people_who_are_gone_left_behind_is_forgotten_too() {
+    let app = start().await;
+    take_mails(&app).await;
+    let list = given_list(&app, "News").await;
+    let form = given_form(&app, &list, json!({})).await;
+    send(&app, &form, ADA).await;
+    // A process of the release before, which did not know of a form that came at the same time.
+    let mut conn = app.connect();
+    conn.batch_execute("DELETE FROM leads").expect("good SQL");
+    app.clock.advance(TimeDelta::days(31));
+    swept(&app, "it is forgotten", 0).await;
 }
 
 /// The path of the link in the mail to this address.

@@ -1,30 +1,15 @@
 use common::auth::Role;
 use common::{ImportId, ListId, WorkspaceId};
 use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
 use leads::Leads;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use testkit::{Setup, eventually};
 
 use crate::support::{
-    App, counts, ended, fields, get, given_lead, given_list, id, import, join, marketer, start,
-    upload,
+    App, counts, ended, fields, get, given_lead, given_list, id, import, join, marketer, rows,
+    start, upload,
 };
-
-/// How many rows a table has.
-fn rows(app: &App, table: &str) -> i64 {
-    #[derive(QueryableByName)]
-    struct Count {
-        #[diesel(sql_type = diesel::sql_types::BigInt)]
-        count: i64,
-    }
-    let query = diesel::sql_query(format!("SELECT count(*) AS count FROM {table}"));
-    query
-        .get_result::<Count>(&mut app.connect())
-        .expect("a table")
-        .count
-}
 
 /// A file of so many people.
 fn people(count: usize, salt: &str) -> String {

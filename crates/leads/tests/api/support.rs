@@ -2,6 +2,7 @@
 
 use ::leads::Leads;
 use common::auth::Role;
+use diesel::prelude::*;
 use serde_json::{Value, json};
 use testkit::{Client, Response, TestService, eventually};
 
@@ -84,4 +85,18 @@ pub(crate) fn fields(page: &Value, field: &str) -> Vec<String> {
     let items = page["items"].as_array().expect("a page");
     let text = |item: &Value| item[field].as_str().unwrap_or_default().to_owned();
     items.iter().map(text).collect()
+}
+
+/// How many rows a table has.
+pub(crate) fn rows(app: &App, table: &str) -> i64 {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        count: i64,
+    }
+    let query = diesel::sql_query(format!("SELECT count(*) AS count FROM {table}"));
+    query
+        .get_result::<Count>(&mut app.connect())
+        .expect("a table")
+        .count
 }

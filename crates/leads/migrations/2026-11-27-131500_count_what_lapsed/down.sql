@@ -1,0 +1,2 @@
+DROP INDEX form_submissions_waiting;
+ALTER TABLE forms DROP COLUMN lapsed;
