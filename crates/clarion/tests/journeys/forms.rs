@@ -82,5 +82,26 @@ async fn somebody_subscribes_by_a_form_confirms_it_and_is_a_goal() {
         goals["items"][0]["name"] == "Subscribed"
     })
     .await;
+
+    // Each form that is sent may lead to a mail: who sends many is told to wait, so that the page
+    // elsewhere may read it.
+    let mut sent = 0;
+    let refused = loop {
+        let shop = anybody.post(path).header("origin", "https://shop.example");
+        let answer = shop.form(&[("email", "x")]).send().await;
+        if answer.status == 429 {
+            break answer;
+        }
+        answer.assert_status(422);
+        sent += 1;
+        assert!(sent < 1_000, "nobody is held back");
+    };
+    assert!(sent > 50, "people are let through: {sent}");
+    assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
+    let exposed = refused.header("access-control-expose-headers");
+    assert!(exposed.is_some_and(|names| names.contains("retry-after")));
+    let wait = refused.header("retry-after").expect("when to come again");
+    assert_eq!(wait, "1");
+    refused.assert_error(429, "rate_limited");
     assert_eq!(platform.stop(), Some(0));
 }
