@@ -31,7 +31,7 @@ export async function browse(story, options = {}) {
 }
 
 /** Whom a page of ours may ask: us, and the identity provider of the story. */
-const KNOWN = new Set([url, process.argv[3]].filter(Boolean).map((site) => new URL(site).host));
+const KNOWN = new Set([url, process.argv[3]].filter((site) => URL.canParse(site)).map((site) => new URL(site).host));
 
 /** Whether the page itself asks; a mail in its preview shows foreign images. */
 function ofPage(page, request) {
