@@ -257,3 +257,8 @@ export const templateQuery = (id: string) =>
     queryKey: ["templates", id],
     queryFn: ({ signal }) => askFull(api.GET("/api/v1/templates/{id}", { params: { path: { id } }, signal })),
   });
+
+export const usersQuery = queryOptions({
+  queryKey: ["users"],
+  queryFn: async ({ signal }) => (await ask(api.GET("/api/v1/users", { params: { query: { limit: 500 } }, signal }))).items,
+});

@@ -13,6 +13,7 @@ type Message = Schemas["notifications.Message"];
 type Outcome = Message["outcome"];
 interface Filter { campaign_id?: string | undefined; lead_id?: string | undefined; outcome?: Outcome | undefined }
 const TONES: Record<Outcome, "" | "good" | "bad" | "warn" | "info"> = { pending: "info", accepted: "good", rejected: "bad", suppressed: "", skipped: "", ambiguous: "warn" };
+const FEEDBACK_TONES: Record<string, "good" | "bad" | "warn"> = { hard: "bad", complaint: "bad", soft: "warn", delivered: "good" };
 const start = undefined as string | undefined;
 
 export const messagesQuery = (filter: Filter) =>
@@ -35,6 +36,12 @@ export function OutcomeBadge({ of }: { of: Outcome }) {
   return <Badge tone={TONES[of]}>{t(`outcome.${of}`)}</Badge>;
 }
 
+/** Why something was not sent, in the reader's language where it is one of our own words. */
+function useWhy(): (reason: string) => string {
+  const { t } = useTranslation();
+  return (reason) => t(`whys.${reason as "expired"}`, { defaultValue: reason });
+}
+
 /** The ledger: every message, and what a server said to it. */
 export function Deliveries() {
   const { t } = useTranslation();
@@ -42,6 +49,7 @@ export function Deliveries() {
   const navigate = useNavigate();
   const client = useQueryClient();
   const toast = useToast();
+  const why = useWhy();
   const { data: session } = useQuery(sessionQuery);
   const campaigns = useInfiniteQuery(campaignsQuery());
   const messages = useInfiniteQuery(messagesQuery(filter));
@@ -63,6 +71,7 @@ export function Deliveries() {
     },
   });
   const items = messages.data?.pages.flatMap((page) => page.items);
+  const filtered = Object.values(filter).some(Boolean);
   return (
     <>
       <PageHead title={t("deliveries.title")} lead={t("deliveries.lead")}
@@ -82,15 +91,18 @@ export function Deliveries() {
           {filter.lead_id && <Button onClick={() => set({ lead_id: "" })}>{t("deliveries.oneLead")} ✕</Button>}
         </div>
         <Ready of={{ ...messages, data: items }}>
-          {(rows) => rows.length === 0 ? <Empty title={t("deliveries.none")}>{t("deliveries.noneText")}</Empty> : (
+          {(rows) => rows.length === 0 ? (filtered
+            ? <Empty title={t("deliveries.noneSo")} action={<Link className="button" to="/deliveries" search={{}}>{t("leads.clear")}</Link>}>{t("deliveries.noneSoText")}</Empty>
+            : <Empty title={t("deliveries.none")} action={<Link className="button" to="/campaigns">{t("shell.campaigns")}</Link>}>{t("deliveries.noneText")}</Empty>
+          ) : (
             <div className="scroll"><table>
               <thead><tr><th scope="col">{t("deliveries.to")}</th><th scope="col">{t("deliveries.outcome")}</th><th scope="col">{t("deliveries.said")}</th><th scope="col">{t("deliveries.campaign")}</th><th scope="col" className="end">{t("deliveries.when")}</th></tr></thead>
               <tbody>{rows.map((message) => (
                 <tr key={message.id}>
                   <td><button type="button" className="linklike break" onClick={() => setShown(message.id)}>{message.to}</button></td>
                   <td><OutcomeBadge of={message.outcome} /></td>
-                  <td className="break small muted">{message.smtp_reply ?? message.reason ?? (message.next_attempt_at && message.attempts > 0 ? t("deliveries.next", { at: dateTime(message.next_attempt_at) }) : "")}</td>
-                  <td className="break">{message.campaign_id ? <Link to="/campaigns/$id" params={{ id: message.campaign_id }}>{names.get(message.campaign_id) ?? t("deliveries.campaign")}</Link> : t(`kinds.${message.kind as "test"}`, { defaultValue: message.kind })}</td>
+                  <td className="break small muted said">{message.smtp_reply ?? (message.reason ? why(message.reason) : null) ?? (message.next_attempt_at && message.attempts > 0 ? t("deliveries.next", { at: dateTime(message.next_attempt_at) }) : "")}</td>
+                  <td className="break" style={{ minInlineSize: 120 }}>{message.campaign_id ? <Link to="/campaigns/$id" params={{ id: message.campaign_id }}>{names.get(message.campaign_id) ?? t("deliveries.campaign")}</Link> : t(`kinds.${message.kind as "test"}`, { defaultValue: message.kind })}</td>
                   <td className="end muted nowrap"><Ago at={message.settled_at ?? message.created_at} /></td>
                 </tr>
               ))}</tbody>
@@ -110,6 +122,7 @@ export function Deliveries() {
 
 function One({ id, onClose }: { id: string; onClose: () => void }) {
   const { t } = useTranslation();
+  const why = useWhy();
   const message = useQuery(messageQuery(id));
   return (
     <Dialog title={t("deliveries.message")} onClose={onClose} foot={<Button onClick={onClose}>{t("common.close")}</Button>}>
@@ -121,7 +134,7 @@ function One({ id, onClose }: { id: string; onClose: () => void }) {
               <dt>{t("deliveries.outcome")}</dt><dd><OutcomeBadge of={found.outcome} /></dd>
               <dt>{t("deliveries.attempts")}</dt><dd className="num">{found.attempts}</dd>
               {found.smtp_reply && <><dt>{t("deliveries.said")}</dt><dd className="break mono">{found.smtp_reply}</dd></>}
-              {found.reason && <><dt>{t("deliveries.why")}</dt><dd className="break">{found.reason}</dd></>}
+              {found.reason && <><dt>{t("deliveries.why")}</dt><dd className="break">{why(found.reason)}</dd></>}
               <dt>{t("deliveries.created")}</dt><dd>{dateTime(found.created_at)}</dd>
               {found.settled_at && <><dt>{t("deliveries.settled")}</dt><dd>{dateTime(found.settled_at)}</dd></>}
             </dl>
@@ -129,7 +142,7 @@ function One({ id, onClose }: { id: string; onClose: () => void }) {
               <>
                 <h3>{t("deliveries.feedback")}</h3>
                 <ul className="plain stack tight">{found.feedback.map((told) => (
-                  <li key={told.at + told.reason} className="break"><Badge tone="bad">{told.class}</Badge> {told.diagnostic ?? told.reason} <span className="muted small"><Ago at={told.at} /></span></li>
+                  <li key={told.at + told.reason} className="break"><Badge tone={FEEDBACK_TONES[told.class] ?? ""}>{t(`feedback.${told.class}`)}</Badge> {told.diagnostic ?? told.reason} <span className="muted small"><Ago at={told.at} /></span></li>
                 ))}</ul>
               </>
             )}

@@ -8,7 +8,7 @@ import { may, sessionQuery } from "../api/session";
 import { count, money } from "../lib/format";
 import { lastDays } from "../lib/period";
 import { Chart } from "../ui/chart";
-import { Ago, Badge, Button, ErrorNote, Loading, PageHead, Ready, Segmented, Stat } from "../ui/kit";
+import { Ago, Badge, Button, ErrorNote, Loading, PageHead, Ready, Segmented, Stat, useTold } from "../ui/kit";
 import { Starts } from "../ui/schedule";
 import { SettlementBar } from "../ui/settlement";
 import { StatusBadge } from "../ui/status";
@@ -116,6 +116,7 @@ export function Overview() {
 /** What is broken and waits for a person, besides campaigns. */
 function Alerts() {
   const { t } = useTranslation();
+  const told = useTold();
   const { data: session } = useQuery(sessionQuery);
   const senders = useQuery({ ...sendersQuery, enabled: may(session, "senders:write"), refetchInterval: 60_000 });
   const hooks = useQuery({ ...webhooksQuery, enabled: may(session, "webhooks:read"), refetchInterval: 60_000 });
@@ -127,8 +128,8 @@ function Alerts() {
     <section className="card" aria-label={t("overview.alerts")}>
       <h2>{t("overview.alerts")}</h2>
       <ul className="plain stack tight">
-        {away.map((sender) => <li key={sender.id} className="note warning break"><Link to="/settings/senders">{sender.name}</Link>: {sender.unreachable}</li>)}
-        {failing.map((hook) => <li key={hook.id} className="note warning break"><Link to="/settings/webhooks">{hook.url}</Link>: {hook.disabled_reason ?? t("webhooks.failing")}</li>)}
+        {away.map((sender) => <li key={sender.id} className="note warning break"><Link to="/settings/senders">{sender.name}</Link>: {told(sender.unreachable ?? "")}</li>)}
+        {failing.map((hook) => <li key={hook.id} className="note warning break"><Link to="/settings/webhooks">{hook.url}</Link>: {hook.disabled_reason ? told(hook.disabled_reason) : t("webhooks.failing")}</li>)}
       </ul>
     </section>
   );
@@ -137,6 +138,7 @@ function Alerts() {
 /** What runs, and what waits for a person. */
 function Needs({ campaigns }: { campaigns: Campaign[] }) {
   const { t } = useTranslation();
+  const told = useTold();
   const active = campaigns.filter((campaign) => ACTIVE.has(campaign.status)).slice(0, 5);
   const settlements = useQueries({
     queries: active.map((campaign) => settlementQuery(campaign.id, campaign.status === "running")),
@@ -162,7 +164,7 @@ function Needs({ campaigns }: { campaigns: Campaign[] }) {
                 </span>
               </div>
               {settlement && settlement.audience > 0 && <SettlementBar of={settlement} />}
-              {trouble && <div className="note warning">{trouble}</div>}
+              {trouble && <div className="note warning">{told(trouble)}</div>}
             </li>
           );
         })}

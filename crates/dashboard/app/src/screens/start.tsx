@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import { api, ask } from "../api/client";
 import { campaignQuery } from "../api/queries";
 import { sessionQuery } from "../api/session";
-import { Button, Check, Dialog, ErrorNote, Loading, TextField, useToast } from "../ui/kit";
+import { Button, Check, Dialog, ErrorNote, Loading, TextField, useToast, useTold } from "../ui/kit";
 import { values } from "./door";
 import type { Draft } from "./editor";
 
@@ -28,6 +28,7 @@ export function StartDialog({ id, draft, ready, onClose }: { id: string; draft: 
   const { t } = useTranslation();
   const client = useQueryClient();
   const toast = useToast();
+  const told = useTold();
   const [accepted, setAccepted] = useState(false);
   const [key] = useState(() => crypto.randomUUID());
   const preflight = useQuery({
@@ -78,7 +79,7 @@ export function StartDialog({ id, draft, ready, onClose }: { id: string; draft: 
             {sorted.map((check) => (
               <li key={check.name + check.detail}>
                 <span className={`mark ${check.level}`} title={t(`start.levels.${check.level}`)} role="img" aria-label={t(`start.levels.${check.level}`)}>{MARKS[check.level]}</span>
-                <span className="break"><strong>{t(`start.checks.${check.name}` as "start.checks.content", { defaultValue: check.name })}</strong>: {check.detail}</span>
+                <span className="break"><strong>{t(`start.checks.${check.name}` as "start.checks.content", { defaultValue: check.name })}</strong>: {told(check.detail)}</span>
               </li>
             ))}
           </ul>

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { isProblem } from "../api/problem";
 import { ago, dateTime } from "../lib/format";
 import { refusalOf } from "../lib/refusals";
+import { toldOf } from "../lib/told";
 
 type ButtonProps = ButtonHTMLAttributes<HTMLButtonElement> & {
   kind?: "primary" | "danger" | "danger primary" | "quiet" | "";
@@ -31,6 +32,15 @@ export function useRefusal() {
       return found ? t(`errors.details.${found.name}` as "errors.details.between", found.filled) : part;
     });
     return known.join("; ");
+  }, [t]);
+}
+
+/** A sentence of a service, in the reader's language where it is said often. */
+export function useTold() {
+  const { t } = useTranslation();
+  return useCallback((sentence: string): string => {
+    const found = toldOf(sentence);
+    return found ? t(`told.${found.name}`, found.filled) : sentence;
   }, [t]);
 }
 

@@ -229,7 +229,7 @@ await browse(async (page, { context, complaints }) => {
   });
   await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: "Audit trail" }).click();
   await main.getByLabel("Change").selectOption({ label: "Changed" });
-  await main.getByLabel("What").fill("roles");
+  await main.getByLabel("What").selectOption({ label: "Role" });
   const line = main.locator("details", { hasText: "Writer" }).first();
   await line.locator("summary").click();
   await line.getByRole("row", { name: /name/ }).getByText("Theirs").waitFor();

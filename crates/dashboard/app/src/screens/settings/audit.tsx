@@ -2,16 +2,20 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, type Schemas } from "../../api/client";
-import { given } from "../../api/queries";
+import { given, usersQuery } from "../../api/queries";
 import { may, sessionQuery } from "../../api/session";
 import { changes, shownValue } from "../../lib/changes";
 import { dateTime } from "../../lib/format";
-import { Badge, Button, Empty, Ready, SelectField, TextField, useSettled } from "../../ui/kit";
-import { usersQuery } from "./people";
+import { Badge, Button, Empty, Ready, SelectField, TextField } from "../../ui/kit";
 
 type Entry = Schemas["identity.AuditEntry"];
 const SERVICES = ["identity", "campaigns", "leads", "notifications", "analytics"] as const;
 const ACTIONS = ["insert", "update", "delete"] as const;
+const THINGS = [
+  "api_keys", "authenticators", "campaigns", "domains", "external_identities", "forms", "goals", "inbound_hooks", "invitations", "leads", "list_members", "lists", "memberships",
+  "roles", "segments", "senders", "shares", "suppressions", "templates", "users", "webhooks", "workspaces", "write_keys",
+] as const;
+const NO_FILTER = { actor: "", service: "", action: "", resource: "", from: "", to: "" };
 const TONES = { insert: "good", update: "info", delete: "bad" } as const;
 const start = undefined as string | undefined;
 
@@ -35,11 +39,11 @@ export function Audit() {
   const { t } = useTranslation();
   const { data: session } = useQuery(sessionQuery);
   const users = useQuery({ ...usersQuery, enabled: may(session, "users:read") });
-  const [filter, setFilter] = useState({ actor: "", service: "", action: "", resource: "", from: "", to: "" });
+  const [filter, setFilter] = useState(NO_FILTER);
   const set = (changed: Partial<typeof filter>) => setFilter((before) => ({ ...before, ...changed }));
   const period = { from: dayStart(filter.from), to: dayStart(filter.to, true) };
   const { actor, service, action } = filter;
-  const asked = { actor, service, action, resource: useSettled(filter.resource.trim(), 300), ...period };
+  const asked = { actor, service, action, resource: filter.resource, ...period };
   const pages = useInfiniteQuery(auditQuery(asked));
   const items = pages.data?.pages.flatMap((page) => page.items);
   const who = (name: string) => {
@@ -70,13 +74,16 @@ export function Audit() {
             <option value="">{t("leads.any")}</option>
             {ACTIONS.map((one) => <option key={one} value={one}>{t(`audit.actions.${one}`)}</option>)}
           </SelectField>
-          <TextField label={t("audit.what")} type="search" placeholder={t("audit.whatHint")} value={filter.resource} onChange={(event) => set({ resource: event.target.value })} />
+          <SelectField label={t("audit.what")} value={filter.resource} onChange={(event) => set({ resource: event.target.value })}>
+            <option value="">{t("leads.any")}</option>
+            {THINGS.map((one) => <option key={one} value={one}>{t(`audit.things.${one}`)}</option>)}
+          </SelectField>
           <TextField label={t("audit.from")} type="date" value={filter.from} max={filter.to || undefined} onChange={(event) => set({ from: event.target.value })} />
           <TextField label={t("audit.to")} type="date" value={filter.to} min={filter.from || undefined} onChange={(event) => set({ to: event.target.value })} />
         </div>
         <Ready of={{ ...pages, data: items }}>
           {(rows) => rows.length === 0 ? (
-            <Empty title={t(filtered ? "audit.noneSo" : "audit.none")}>{t(filtered ? "audit.noneSoText" : "audit.noneText")}</Empty>
+            <Empty title={t(filtered ? "audit.noneSo" : "audit.none")} action={filtered && <Button onClick={() => setFilter(NO_FILTER)}>{t("leads.clear")}</Button>}>{t(filtered ? "audit.noneSoText" : "audit.noneText")}</Empty>
           ) : <ul className="plain rows inset">{rows.map((entry) => <Line key={entry.id} entry={entry} who={who(entry.actor)} />)}</ul>}
         </Ready>
         {pages.hasNextPage && <div className="empty"><Button busy={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>{t("common.more")}</Button></div>}
@@ -94,7 +101,7 @@ function Line({ entry, who }: { entry: Entry; who: string }) {
         <summary>
           <span className="grow row">
             <Badge tone={TONES[entry.action as keyof typeof TONES] ?? ""}>{t(`audit.actions.${entry.action as "insert"}`, { defaultValue: entry.action })}</Badge>
-            <code>{entry.resource}</code>
+            <span title={entry.resource}>{t(`audit.things.${entry.resource as "leads"}`, { defaultValue: entry.resource })}</span>
             {typeof named === "string" && <strong className="break">{named}</strong>}
           </span>
           <span className="small muted break">{who} · <time dateTime={entry.at}>{dateTime(entry.at)}</time></span>

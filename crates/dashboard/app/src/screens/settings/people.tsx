@@ -3,6 +3,7 @@ import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, askFull, type Schemas } from "../../api/client";
 import { isProblem } from "../../api/problem";
+import { usersQuery } from "../../api/queries";
 import { may, sessionQuery } from "../../api/session";
 import { Ago, Button, Check, Confirm, Dialog, Empty, ErrorNote, Ready, SelectField, TextField, useToast } from "../../ui/kit";
 import { values } from "../door";
@@ -13,11 +14,6 @@ type Invitation = Schemas["identity.Invitation"];
 type CustomRole = Schemas["identity.CustomRole"];
 type Role = User["role"];
 const ROLES = ["owner", "admin", "marketer", "analyst", "customer"] as const;
-
-export const usersQuery = {
-  queryKey: ["users"],
-  queryFn: async ({ signal }: { signal: AbortSignal }) => (await ask(api.GET("/api/v1/users", { params: { query: { limit: 500 } }, signal }))).items,
-};
 const rolesQuery = {
   queryKey: ["roles"],
   queryFn: async ({ signal }: { signal: AbortSignal }) => (await ask(api.GET("/api/v1/roles", { params: { query: { limit: 500 } }, signal }))).items,

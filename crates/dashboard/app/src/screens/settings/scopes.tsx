@@ -12,6 +12,8 @@ const AREAS = {
 } as const satisfies Record<string, readonly Verb[]>;
 type Area = keyof typeof AREAS;
 const areas = Object.keys(AREAS) as Area[];
+/** There is nothing yet that it would allow. */
+const offered = areas.filter((area) => area !== "commerce");
 
 /** Chooses what somebody may do. Nobody hands on what they may not do themselves. */
 export function ScopeChoices({ value, onChange }: { value: ReadonlySet<Scope>; onChange: (value: ReadonlySet<Scope>) => void }) {
@@ -21,7 +23,7 @@ export function ScopeChoices({ value, onChange }: { value: ReadonlySet<Scope>; o
     <fieldset>
       <legend>{t("keys.scopes")}</legend>
       <ul className="plain scopes">
-        {areas.map((area) => (
+        {offered.map((area) => (
           <li key={area}><div role="group" aria-label={t(`scopes.areas.${area}`)}>
             <span>{t(`scopes.areas.${area}`)}</span>
             <span className="row">

@@ -5,7 +5,7 @@ import { api, ask, type Schemas } from "../../api/client";
 import { isProblem, type ProblemError } from "../../api/problem";
 import { given, webhooksQuery } from "../../api/queries";
 import { dateTime, isAhead } from "../../lib/format";
-import { Ago, Badge, Button, Confirm, Copy, Dialog, Empty, ErrorNote, Ready, SelectField, TextField, useToast } from "../../ui/kit";
+import { Ago, Badge, Button, Confirm, Copy, Dialog, Empty, ErrorNote, Ready, SelectField, TextField, useToast, useTold } from "../../ui/kit";
 import { values } from "../door";
 
 type Webhook = Schemas["notifications.Webhook"];
@@ -98,6 +98,7 @@ function EditHook({ of, onClose, onSaved }: { of: Webhook; onClose: () => void; 
 
 function HookCard({ hook }: { hook: Webhook }) {
   const { t } = useTranslation();
+  const told = useTold();
   const client = useQueryClient();
   const toast = useToast();
   const [open, setOpen] = useState(false);
@@ -136,7 +137,7 @@ function HookCard({ hook }: { hook: Webhook }) {
       </div>
       <p className="small muted">{hook.description && <>{hook.description} · </>}{hook.events.join(", ")}</p>
       {hook.old_secret_until && isAhead(hook.old_secret_until) && <p className="small muted">{t("webhooks.oldSecret", { at: dateTime(hook.old_secret_until) })}</p>}
-      {hook.disabled_reason && <div className="note warning">{hook.disabled_reason}</div>}
+      {hook.disabled_reason && <div className="note warning">{told(hook.disabled_reason)}</div>}
       {hook.failing_since && hook.enabled && <div className="note warning">{t("webhooks.failingSince")} <Ago at={hook.failing_since} /></div>}
       <ErrorNote error={test.error ?? enable.error} />
       {open && <HookDeliveries id={hook.id} />}
