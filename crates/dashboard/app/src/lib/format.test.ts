@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, money, parseMoney, percent, writeMoney } from "./format";
+import { ago, dateTime, money, parseMoney, percent, planned, wallClock, writeMoney } from "./format";
 import { framePage } from "./frame";
 import { around, lastDays } from "./period";
 import { insertAt } from "./variables";
@@ -26,6 +26,13 @@ describe("figures", () => {
     const now = Date.parse("2026-01-02T00:00:00Z");
     expect(ago("2026-01-01T21:00:00Z", now)).toBe("3 hours ago");
     expect(ago("2026-01-02T00:00:10Z", now)).toBe("now");
+  });
+});
+
+describe("a plan", () => {
+  it("is told as it was chosen, and a moment by the viewer's clock", () => {
+    expect(planned("2030-01-01T09:00:00")).toBe(wallClock("2030-01-01T09:00"));
+    expect(planned("2030-01-01T09:00:00+05:00")).toBe(dateTime("2030-01-01T04:00:00Z"));
   });
 });
 

@@ -117,6 +117,11 @@ export function wallClock(value: string): string {
   return Number.isNaN(read.getTime()) ? value : once("wallClock", make).format(read);
 }
 
+/** When something is to happen, as it was chosen. One with an offset is a moment, which the viewer's own clock tells. */
+export function planned(at: string): string {
+  return /(z|[+-]\d\d:\d\d)$/i.test(at) ? dateTime(at) : wallClock(at);
+}
+
 export function duration(ms: number): string {
   const make = (unit: "millisecond" | "second" | "minute") =>
     once(unit, () => new Intl.NumberFormat(locale(), { style: "unit", unit, maximumFractionDigits: 1 }));

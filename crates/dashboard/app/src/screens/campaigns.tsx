@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { api, ask } from "../api/client";
 import { campaignsQuery, reportQuery, type Campaign, templatesQuery } from "../api/queries";
 import { may, sessionQuery } from "../api/session";
-import { count, percent } from "../lib/format";
+import { count, percent, planned } from "../lib/format";
 import { Ago, Button, Dialog, Empty, ErrorNote, PageHead, Ready, SelectField, TextField } from "../ui/kit";
 import { SettlementBar } from "../ui/settlement";
 import { StatusBadge } from "../ui/status";
@@ -36,7 +36,7 @@ export function Campaigns() {
         </div>
         <Ready of={campaigns ?? { ...pages, data: undefined }}>
           {(items) => items.length === 0 ? (
-            status ? <Empty title={t("campaigns.noneSo")}>{t("campaigns.noneSoText")}</Empty>
+            status ? <Empty title={t("campaigns.noneSo")} action={<Link className="button" to="/campaigns" search={{}}>{t("leads.clear")}</Link>}>{t("campaigns.noneSoText")}</Empty>
               : <Empty title={t("campaigns.none")} action={make}>{t("campaigns.noneText")}</Empty>
           ) : (
             <div className="scroll">
@@ -44,7 +44,7 @@ export function Campaigns() {
                 <thead><tr>
                   <th scope="col">{t("campaigns.name")}</th><th scope="col">{t("campaigns.status")}</th>
                   <th scope="col" className="end">{t("campaigns.accepted")}</th><th scope="col" className="end">{t("campaigns.opened")}</th>
-                  <th scope="col" className="end">{t("campaigns.clicked")}</th><th scope="col" className="end">{t("campaigns.changed")}</th>
+                  <th scope="col" className="end">{t("campaigns.clicked")}</th><th scope="col" className="end late">{t("deliveries.when")}</th>
                 </tr></thead>
                 <tbody>{items.map((campaign) => <Row key={campaign.id} of={campaign} />)}</tbody>
               </table>
@@ -79,7 +79,7 @@ function Row({ of }: { of: Campaign }) {
       <td className="end num nowrap">{report ? <>{count(report.accepted)} <span className="muted small">/ {count(report.audience)}</span></> : "–"}</td>
       <td className="end num nowrap">{figure(report?.opens?.unique)}</td>
       <td className="end num nowrap">{figure(report?.clicks?.unique)}</td>
-      <td className="end muted nowrap"><Ago at={of.updated_at} /></td>
+      <td className="end muted nowrap late">{of.status === "scheduled" && of.schedule ? planned(of.schedule.at) : <Ago at={of.started_at ?? of.updated_at} />}</td>
     </tr>
   );
 }

@@ -278,7 +278,7 @@ function When({ draft, change, problem }: Part) {
           {(control) => (
             <div className="row keep">
               <input {...control} inputMode="decimal" value={amount} onChange={(event) => setBudget(event.target.value, currency)} />
-              <select className="input" style={{ inlineSize: "auto" }} aria-label={t("editor.currency")} value={currency}
+              <select className="input" style={{ inlineSize: "auto", flex: "none" }} aria-label={t("editor.currency")} value={currency}
                 onChange={(event) => setBudget(amount, event.target.value)}>
                 {[...new Set([currency, ...CURRENCIES])].map((unit) => <option key={unit} value={unit}>{unit}</option>)}
               </select>

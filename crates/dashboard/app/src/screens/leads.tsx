@@ -117,7 +117,7 @@ const Row = memo(function Row({ lead, index }: { lead: Lead; index: number }) {
       <div role="cell" className="truncate">{[lead.first_name, lead.last_name].filter(Boolean).join(" ")}</div>
       <div role="cell" className="truncate">{lead.company}</div>
       <div role="cell">{t(`leadStatus.${lead.status as "new"}`, { defaultValue: lead.status })}</div>
-      <div role="cell" className="truncate">{lead.tags.map((tag) => <span key={tag} className="tag">{tag}</span>)}</div>
+      <div role="cell" className="truncate">{lead.unconfirmed && <span className="tag warn">{t("lead.unconfirmed")}</span>}{lead.tags.map((tag) => <span key={tag} className="tag">{tag}</span>)}</div>
       <div role="cell" className="truncate muted"><Ago at={lead.created_at} /></div>
     </div>
   );

@@ -57,7 +57,9 @@ export function Suppressions() {
         </div>
         <ErrorNote error={lift.error} />
         <Ready of={{ ...pages, data: items }}>
-          {(rows) => rows.length === 0 ? <Empty title={t("suppressions.none")}>{t("suppressions.noneText")}</Empty> : (
+          {(rows) => rows.length === 0 && (reason || address) ? (
+            <Empty title={t("suppressions.noneSo")} action={<Button onClick={() => { setReason(""); setAddress(""); }}>{t("leads.clear")}</Button>}>{t("suppressions.noneSoText")}</Empty>
+          ) : rows.length === 0 ? <Empty title={t("suppressions.none")}>{t("suppressions.noneText")}</Empty> : (
             <div className="scroll"><table>
               <thead><tr><th scope="col">{t("suppressions.address")}</th><th scope="col">{t("suppressions.reason")}</th><th scope="col" className="end">{t("lists.since")}</th>{write && <th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th>}</tr></thead>
               <tbody>{rows.map((row) => (

@@ -3,6 +3,7 @@ import { Link, Outlet } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { may, sessionQuery } from "../../api/session";
 import { PageHead, Segmented } from "../../ui/kit";
+import { Tabs } from "../../ui/tabs";
 
 const TABS = [
   ["/analytics", "figures"], ["/analytics/goals", "goals"], ["/analytics/funnel", "funnel"], ["/analytics/retention", "retention"], ["/analytics/attribution", "attribution"],
@@ -15,11 +16,11 @@ export function Analytics() {
   return (
     <>
       <PageHead title={t("analytics.title")} />
-      <nav className="tabs" aria-label={t("analytics.title")}>
+      <Tabs label={t("analytics.title")}>
         {TABS.filter(([, name]) => name !== "shares" || may(session, "analytics:write")).map(([to, name]) => (
           <Link key={to} to={to} activeOptions={{ exact: to === "/analytics", includeSearch: false }} activeProps={{ className: "active" }}>{t(`analytics.tabs.${name}`)}</Link>
         ))}
-      </nav>
+      </Tabs>
       <Outlet />
     </>
   );

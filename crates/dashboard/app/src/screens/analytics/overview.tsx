@@ -69,7 +69,7 @@ export function Figures() {
             )}
           </Ready>
         </section>
-        <div className="grid2">
+        <div className="grid3">
           <section className="card flush">
             <h2 style={{ padding: "14px 14px 6px" }}>{t("analytics.channels")}</h2>
             <Ready of={channels}>

@@ -35,7 +35,7 @@ export function Forms() {
       <section className="card flush"><Ready of={forms}>
         {(items) => items.length === 0 ? <Empty title={t("forms.none")} action={make}>{t("forms.noneText")}</Empty> : (
           <div className="scroll"><table>
-            <thead><tr><th scope="col">{t("forms.name")}</th><th scope="col" className="end">{t("forms.sent")}</th><th scope="col" className="end">{t("forms.confirmed")}</th><th scope="col" className="end">{t("campaigns.changed")}</th><th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th></tr></thead>
+            <thead><tr><th scope="col">{t("forms.name")}</th><th scope="col" className="end">{t("forms.sent")}</th><th scope="col" className="end">{t("forms.confirmed")}</th><th scope="col" className="end late">{t("campaigns.changed")}</th><th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th></tr></thead>
             <tbody>{items.map((form) => (
               <tr key={form.id}>
                 <td>
@@ -44,7 +44,7 @@ export function Forms() {
                 </td>
                 <td className="end num">{count(form.submissions)}</td>
                 <td className="end num">{count(form.confirmations)}</td>
-                <td className="end muted nowrap"><Ago at={form.updated_at} /></td>
+                <td className="end muted nowrap late"><Ago at={form.updated_at} /></td>
                 <td className="end nowrap">
                   <Copy text={form.url} label={t("forms.copyLink", { name: form.name })} />
                   {write && <Button small kind="quiet" onClick={() => { remove.reset(); setRemoving(form); }}>{t("common.delete")}</Button>}

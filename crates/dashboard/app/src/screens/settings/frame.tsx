@@ -3,6 +3,7 @@ import { Link, Outlet } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { may, sessionQuery } from "../../api/session";
 import { PageHead } from "../../ui/kit";
+import { Tabs } from "../../ui/tabs";
 
 const TABS = [
   ["/settings", "account", undefined], ["/settings/workspace", "workspace", "workspace:write"], ["/settings/people", "people", "users:read"],
@@ -16,11 +17,11 @@ export function Settings() {
   return (
     <>
       <PageHead title={t("settings.title")} />
-      <nav className="tabs" aria-label={t("settings.title")}>
+      <Tabs label={t("settings.title")}>
         {TABS.filter(([, , scope]) => scope === undefined || may(session, scope)).map(([to, name]) => (
           <Link key={to} to={to} activeOptions={{ exact: to === "/settings" }} activeProps={{ className: "active" }}>{t(`settings.${name}`)}</Link>
         ))}
-      </nav>
+      </Tabs>
       <Outlet />
     </>
   );

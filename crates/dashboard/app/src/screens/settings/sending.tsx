@@ -5,7 +5,7 @@ import { api, ask, type Schemas } from "../../api/client";
 import { isProblem } from "../../api/problem";
 import { domainsQuery, sendersQuery } from "../../api/queries";
 import { count, duration } from "../../lib/format";
-import { Ago, Badge, Button, Confirm, Copy, Dialog, Empty, ErrorNote, Ready, SelectField, TextField, useToast } from "../../ui/kit";
+import { Ago, Badge, Button, Confirm, Copy, Dialog, Empty, ErrorNote, Ready, SelectField, TextField, useToast, useTold } from "../../ui/kit";
 import { values } from "../door";
 import { WarmUpDialog } from "./warm-up";
 
@@ -94,8 +94,8 @@ function DomainCard({ domain }: { domain: Domain }) {
         <tbody>{domain.records.map((record) => (
           <tr key={record.purpose + record.name + record.value}>
             <td className="nowrap"><strong>{t(`purposes.${record.purpose}`)}</strong><div className="small muted">{record.type}</div></td>
-            <td><div className="row keep top"><code className="break">{record.name}</code><Copy text={record.name} label={t("domains.copyHost", { purpose: t(`purposes.${record.purpose}`) })} /></div></td>
-            <td><div className="row keep top"><code className="break" style={{ maxInlineSize: 340 }}>{record.value}</code><Copy text={record.value} label={t("domains.copyValue", { purpose: t(`purposes.${record.purpose}`) })} /></div>
+            <td><div className="row keep top"><code className="break grow" style={{ minInlineSize: 150 }}>{record.name}</code><Copy text={record.name} label={t("domains.copyHost", { purpose: t(`purposes.${record.purpose}`) })} /></div></td>
+            <td><div className="row keep top"><code className="break grow" style={{ minInlineSize: 190, maxInlineSize: 340 }}>{record.value}</code><Copy text={record.value} label={t("domains.copyValue", { purpose: t(`purposes.${record.purpose}`) })} /></div>
               {record.status === "wrong" && record.found.length > 0 && <div className="small break" style={{ color: "var(--danger)" }}>{t("domains.found", { found: record.found.join(" · ") })}</div>}
             </td>
             <td><Badge tone={RECORD_TONES[record.status]}>{t(`records.${record.status}`)}</Badge></td>
@@ -132,6 +132,7 @@ export function Senders() {
 
 function SenderCard({ sender }: { sender: Sender }) {
   const { t } = useTranslation();
+  const told = useTold();
   const client = useQueryClient();
   const toast = useToast();
   const [warming, setWarming] = useState(false);
@@ -165,10 +166,10 @@ function SenderCard({ sender }: { sender: Sender }) {
         <dt>{t("senders.rate")}</dt><dd>{sender.per_second ? t("senders.perSecond", { rate: count(sender.per_second) }) : t("senders.unlimited")} · {t("senders.connections", { count: sender.connections })}</dd>
         {sender.domains.length > 0 && <><dt>{t("senders.for")}</dt><dd className="break">{sender.domains.join(", ")}</dd></>}
         {sender.warm_up && <><dt>{t("warmUp.title")}</dt><dd>{sender.cap_today === null || sender.cap_today === undefined ? t("warmUp.over") : t("warmUp.today", { count: sender.cap_today, shown: count(sender.cap_today) })}</dd></>}
-        {sender.unreachable && <><dt>{t("senders.unreachable")}</dt><dd className="break">{sender.unreachable}</dd></>}
+        {sender.unreachable && <><dt>{t("senders.unreachable")}</dt><dd className="break">{sender.unreachable.replace(/^the mail server cannot be reached: /, "")}</dd></>}
         {sender.slowed.length > 0 && <><dt>{t("senders.slowed")}</dt><dd className="break">{sender.slowed.map((slow) => slow.domain).join(", ")}</dd></>}
       </dl>
-      {test.data && <div className={`note ${test.data.ok ? "good" : "error"}`} role="status">{test.data.detail} ({duration(test.data.took_ms)})</div>}
+      {test.data && <div className={`note ${test.data.ok ? "good" : "error"}`} role="status">{told(test.data.detail)} ({duration(test.data.took_ms)})</div>}
       <ErrorNote error={test.error ?? enable.error} />
       {editing && <EditSender of={sender} onClose={() => setEditing(false)} />}
       {warming && <WarmUpDialog sender={sender} onClose={() => setWarming(false)} onSaved={refresh} />}

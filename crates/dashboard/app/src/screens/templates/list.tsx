@@ -40,12 +40,12 @@ export function Templates() {
       <section className="card flush"><Ready of={templates}>
         {(items) => items.length === 0 ? <Empty title={t("templates.none")} action={make}>{t("templates.noneText")}</Empty> : (
           <div className="scroll"><table>
-            <thead><tr><th scope="col">{t("campaigns.name")}</th><th scope="col">{t("editor.format")}</th><th scope="col" className="end">{t("campaigns.changed")}</th><th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th></tr></thead>
+            <thead><tr><th scope="col">{t("campaigns.name")}</th><th scope="col">{t("editor.format")}</th><th scope="col" className="end late">{t("campaigns.changed")}</th><th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th></tr></thead>
             <tbody>{items.map((template) => (
               <tr key={template.id}>
                 <td><Link to="/templates/$id" params={{ id: template.id }}><strong className="break">{template.name}</strong></Link><div className="small muted break">{template.subject || t("campaigns.noSubject")}</div></td>
                 <td className="nowrap">{t(`editor.formats.${template.content.format}`)}</td>
-                <td className="end muted nowrap"><Ago at={template.updated_at} /></td>
+                <td className="end muted nowrap late"><Ago at={template.updated_at} /></td>
                 <td className="end nowrap">{write && <><Button small busy={use.isPending} onClick={() => use.mutate(template)}>{t("templates.use")}</Button><Button small kind="quiet" onClick={() => { remove.reset(); setRemoving(template); }}>{t("common.delete")}</Button></>}</td>
               </tr>
             ))}</tbody>
