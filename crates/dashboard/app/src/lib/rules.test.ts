@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fromRule, group, isComplete, line, toRule } from "./rules";
+import { fromRule, group, isComplete, line, renewed, toRule } from "./rules";
 
 const there = (rule: unknown) => toRule(fromRule(rule));
 
@@ -23,6 +23,14 @@ describe("rules", () => {
     expect(toRule(line("score", "eq", "7"))).toEqual({ field: "score", op: "eq", value: 7 });
     expect(toRule(line("attributes.a", "eq", '"7"'))).toEqual({ field: "attributes.a", op: "eq", value: "7" });
     expect(toRule(line("email", "in", " a@x.org , b@x.org,"))).toEqual({ field: "email", op: "in", value: ["a@x.org", "b@x.org"] });
+  });
+
+  it("that waited in a browser get keys of their own", () => {
+    const before = group(true, [line("phone", "absent"), group(false, [line("score", "gt", "3")], true)]);
+    const after = renewed(before);
+    expect(toRule(after)).toEqual(toRule(before));
+    expect(after.key).not.toBe(before.key);
+    expect(after.parts[0]?.key).not.toBe(before.parts[0]?.key);
   });
 
   it("are complete when every condition has its value", () => {

@@ -34,6 +34,11 @@ let keys = 0;
 export const line = (field = "email", op: Op = "contains", value = ""): Line => ({ kind: "line", key: keys++, field, op, value });
 export const group = (any = false, parts: (Line | Group)[] = [line()], not = false): Group => ({ kind: "group", key: keys++, any, not, parts });
 
+/** The same under keys of its own: those of another page may be in use here. */
+export function renewed(of: Group): Group {
+  return group(of.any, of.parts.map((part) => (part.kind === "group" ? renewed(part) : line(part.field, part.op, part.value))), of.not);
+}
+
 /** Whether a condition has what it needs; what is half typed is not asked about yet. */
 export function isComplete(part: Line | Group): boolean {
   if (part.kind === "group") return part.parts.every(isComplete);

@@ -10,8 +10,12 @@ function shown(value: unknown): string {
 }
 
 /** Two people wrote: which of the two is to hold is a person's choice. */
-export function Conflict<T extends object>({ title, load, mine, onDone }: {
+export function Conflict<T extends object>({ title, load, mine, show = shown, label, onDone }: {
   title: string;
+  /** How a value is told. */
+  show?: (value: unknown) => string;
+  /** What a field is called, where it is none that drafts have. */
+  label?: (name: keyof T & string) => string;
   /** What is stored now. */
   load: () => Promise<{ data: T; etag: string | undefined }>;
   mine: Partial<T>;
@@ -28,10 +32,10 @@ export function Conflict<T extends object>({ title, load, mine, onDone }: {
           <>
             {names.map((name) => (
               <div key={name} className="stack tight">
-                <h3>{t(`conflict.fields.${name as "name"}`)}</h3>
+                <h3>{label ? label(name) : t(`conflict.fields.${name as "name"}`)}</h3>
                 <div className="grid2">
-                  <div><span className="small muted">{t("conflict.theirs")}</span><pre className="note break" style={{ whiteSpace: "pre-wrap", maxBlockSize: 140, overflow: "auto", margin: 0 }} tabIndex={0}>{shown(data[name])}</pre></div>
-                  <div><span className="small muted">{t("conflict.mine")}</span><pre className="note break" style={{ whiteSpace: "pre-wrap", maxBlockSize: 140, overflow: "auto", margin: 0 }} tabIndex={0}>{shown(mine[name])}</pre></div>
+                  <div><span className="small muted">{t("conflict.theirs")}</span><pre className="note break" style={{ whiteSpace: "pre-wrap", maxBlockSize: 140, overflow: "auto", margin: 0 }} tabIndex={0}>{show(data[name])}</pre></div>
+                  <div><span className="small muted">{t("conflict.mine")}</span><pre className="note break" style={{ whiteSpace: "pre-wrap", maxBlockSize: 140, overflow: "auto", margin: 0 }} tabIndex={0}>{show(mine[name])}</pre></div>
                 </div>
               </div>
             ))}

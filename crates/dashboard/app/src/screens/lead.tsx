@@ -1,14 +1,15 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
-import { useState, type FormEvent } from "react";
-import type { TFunction } from "i18next";
+import { useId, useMemo, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { api, ask, type Schemas } from "../api/client";
+import { api, ask, askFull, type Schemas } from "../api/client";
 import { isProblem } from "../api/problem";
-import { given, leadQuery, listsQuery, membershipsQuery, timelineQuery, type Lead } from "../api/queries";
+import { formsQuery, given, leadQuery, listsQuery, membershipsQuery, timelineQuery, usersQuery, type Lead } from "../api/queries";
 import { may, sessionQuery } from "../api/session";
 import { count } from "../lib/format";
+import { useKept, type Editing } from "../lib/kept";
 import { Ago, Badge, Button, Confirm, Dialog, ErrorNote, PageHead, Ready, SelectField, TextField, useToast } from "../ui/kit";
+import { Conflict } from "./conflict";
 import { values } from "./door";
 
 const STATUSES = ["new", "contacted", "qualified", "customer", "lost"] as const;
@@ -36,13 +37,11 @@ export function LeadScreen() {
         const name = [data.first_name, data.last_name].filter(Boolean).join(" ");
         return (
           <>
-            <PageHead title={name || data.email} crumb={<Link to="/leads">{t("leads.title")}</Link>} lead={<span className="break">{name ? data.email : ""}</span>}
+            <PageHead title={name || data.email} crumb={<Link to="/leads">{t("leads.title")}</Link>} badge={data.unconfirmed && <Badge tone="warn">{t("lead.unconfirmed")}</Badge>} lead={<span className="break">{name ? data.email : ""}</span>}
               actions={<><Link className="button" to="/deliveries" search={{ lead_id: id }}>{t("lead.mails")}</Link>{may(session, "leads:write") && <Button kind="danger" onClick={() => setDeleting(true)}>{t("lead.delete")}</Button>}</>} />
+            {data.unconfirmed && <p className="note warning" style={{ marginBlockEnd: 16 }}>{t("lead.unconfirmedText")}</p>}
             <div className="editor">
-              <div className="stack wide">
-                <Edit key={etag} lead={data} etag={etag} disabled={!may(session, "leads:write")} />
-                <Attributes lead={data} write={may(session, "leads:write")} />
-              </div>
+              <About key={id} lead={data} etag={etag} write={may(session, "leads:write")} />
               <div className="stack wide"><Memberships id={id} write={may(session, "leads:write")} /><Timeline id={id} /></div>
             </div>
             {deleting && (
@@ -56,45 +55,91 @@ export function LeadScreen() {
   );
 }
 
-function Edit({ lead, etag, disabled }: { lead: Lead; etag: string | undefined; disabled: boolean }) {
+type Draft = Record<"email" | "first_name" | "last_name" | "company" | "phone" | "status" | "locale" | "timezone" | "tags", string>;
+
+function draftOf(lead: Lead): Draft {
+  const { email, first_name, last_name, company, phone, status, locale, timezone, tags } = lead;
+  return {
+    email, status, first_name: first_name ?? "", last_name: last_name ?? "", company: company ?? "", phone: phone ?? "",
+    locale: locale ?? "", timezone: timezone ?? "", tags: tags.join(", "),
+  };
+}
+
+const isSame = (one: Draft, other: Draft) => Object.entries(one).every(([name, value]) => other[name as keyof Draft] === value);
+
+/** What changed, as the API has it: an empty text clears, and tags are a list. */
+function bodyOf(changes: Partial<Draft>): Schemas["leads.LeadBody"] {
+  const said = Object.entries(changes).map(([name, value]) => [name, name === "tags" ? value.split(",").map((tag) => tag.trim()).filter(Boolean) : value || null]);
+  return Object.fromEntries(said) as Schemas["leads.LeadBody"];
+}
+
+/** What is known of a person, side by side. */
+function About({ lead, etag, write }: { lead: Lead; etag: string | undefined; write: boolean }) {
+  const stored = useMemo(() => ({ value: draftOf(lead), etag }), [lead, etag]);
+  const kept = useKept<Draft>({ shelf: `lead.${lead.id}`, stored, isSame });
+  return <div className="stack wide"><Edit lead={lead} kept={kept} disabled={!write} /><Attributes lead={lead} write={write} onSaved={kept.follow} /></div>;
+}
+
+function Edit({ lead, kept, disabled }: { lead: Lead; kept: Editing<Draft>; disabled: boolean }) {
   const { t } = useTranslation();
   const client = useQueryClient();
   const toast = useToast();
+  const zones = useId();
+  const params = { path: { id: lead.id } };
   const save = useMutation({
-    mutationFn: ({ tags = "", ...rest }: Record<string, string>) => {
-      const empty = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, value === "" ? null : value]));
-      const body = { ...empty, tags: tags.split(",").map((tag) => tag.trim()).filter(Boolean) } as Schemas["leads.LeadBody"];
-      return ask(api.PATCH("/api/v1/leads/{id}", { params: { path: { id: lead.id } }, body, ...(etag && { headers: { "If-Match": etag } }) }));
-    },
-    onSuccess: async () => {
+    mutationFn: ({ changes, version }: { changes: Partial<Draft>; version: string | undefined }) =>
+      askFull(api.PATCH("/api/v1/leads/{id}", { params, body: bodyOf(changes), ...(version && { headers: { "If-Match": version } }) })),
+    onSuccess: async (saved, { changes }) => {
       toast(t("common.saved"));
+      client.setQueryData(leadQuery(lead.id).queryKey, saved);
+      // What was typed meanwhile stays to be saved.
+      if (JSON.stringify(kept.changes) === JSON.stringify(changes)) kept.drop();
+      else kept.rebase(saved.etag);
       await client.invalidateQueries({ queryKey: ["leads"] });
     },
   });
   const problem = isProblem(save.error) ? save.error : undefined;
-  const text = (name: "email" | "first_name" | "last_name" | "phone" | "company" | "timezone" | "locale") => (
-    <TextField label={t(`fields.${name}`)} name={name} defaultValue={lead[name] ?? ""} error={problem?.field(`/${name}`)} />
-  );
+  const field = (name: keyof Draft) => ({
+    name, value: kept.value[name], error: problem?.field(`/${name}`),
+    onChange: (event: { target: { value: string } }) => kept.change({ [name]: event.target.value }),
+  });
   return (
     <section className="card">
       <h2>{t("lead.about")}</h2>
-      <form onSubmit={(event: FormEvent<HTMLFormElement>) => save.mutate(values(event))}>
+      <form onSubmit={(event) => { event.preventDefault(); save.mutate({ changes: kept.changes ?? {}, version: kept.etag }); }}>
         <fieldset disabled={disabled} className="stack">
-          {text("email")}
-          <div className="grid2">{text("first_name")}{text("last_name")}{text("company")}{text("phone")}
-            <SelectField label={t("leads.status")} name="status" defaultValue={lead.status}>
-              {STATUSES.map((status) => <option key={status} value={status}>{t(`leadStatus.${status}`)}</option>)}
-            </SelectField>
-            {text("locale")}{text("timezone")}
+          <TextField label={t("fields.email")} {...field("email")} />
+          <div className="grid2">
+            <TextField label={t("fields.first_name")} {...field("first_name")} /><TextField label={t("fields.last_name")} {...field("last_name")} /><TextField label={t("fields.company")} {...field("company")} /><TextField label={t("fields.phone")} {...field("phone")} type="tel" />
+            <SelectField label={t("leads.status")} {...field("status")}>{STATUSES.map((status) => <option key={status} value={status}>{t(`leadStatus.${status}`)}</option>)}</SelectField>
+            <TextField label={t("fields.locale")} {...field("locale")} /><TextField label={t("fields.timezone")} {...field("timezone")} list={zones} placeholder="Europe/Berlin" autoComplete="off" />
           </div>
-          <TextField label={t("fields.tags")} name="tags" defaultValue={lead.tags.join(", ")} hint={t("lead.tagsHint")} error={problem?.field("/tags")} />
-          {problem?.status === 412 ? (
-            <div className="note warning row apart" role="alert"><span>{t("lead.conflict")}</span>
-              <Button small onClick={() => void client.invalidateQueries({ queryKey: leadQuery(lead.id).queryKey })}>{t("lead.reload")}</Button></div>
-          ) : problem?.fields.length ? null : <ErrorNote error={save.error} />}
-          {!disabled && <div><Button kind="primary" type="submit" busy={save.isPending}>{t("common.save")}</Button></div>}
+          <datalist id={zones}>{Intl.supportedValuesOf("timeZone").map((zone) => <option key={zone} value={zone} />)}</datalist>
+          <TextField label={t("fields.tags")} {...field("tags")} hint={t("lead.tagsHint")} />
+          {problem?.fields.length || problem?.status === 412 ? null : <ErrorNote error={save.error} />}
+          {!disabled && (
+            <div className="row">
+              <Button kind="primary" type="submit" busy={save.isPending} disabled={!kept.changes}>{t("common.save")}</Button>
+              {kept.changes && <Button onClick={() => { save.reset(); toast(t("segments.discarded"), kept.drop()); }}>{t("segments.discard")}</Button>}
+              {kept.changes && <span className="small muted" data-save="kept">{t("lead.unsaved")}</span>}
+            </div>
+          )}
         </fieldset>
       </form>
+      {problem?.status === 412 && (
+        <Conflict<Draft> title={t("conflict.titleLead")} mine={kept.changes ?? {}} label={(name) => t(`fields.${name}`)}
+          load={async () => {
+            const now = await askFull(api.GET("/api/v1/leads/{id}", { params }));
+            client.setQueryData(leadQuery(lead.id).queryKey, now);
+            return { data: draftOf(now.data), etag: now.etag };
+          }}
+          onDone={(_, version, mine) => {
+            save.reset();
+            if (!mine) return void kept.drop();
+            kept.rebase(version);
+            save.mutate({ changes: kept.changes ?? {}, version });
+          }} />
+      )}
     </section>
   );
 }
@@ -109,15 +154,18 @@ function readAttribute(text: string, before: Attribute | undefined): Attribute {
   return text;
 }
 
-function Attributes({ lead, write }: { lead: Lead; write: boolean }) {
+function Attributes({ lead, write, onSaved }: { lead: Lead; write: boolean; onSaved: (etag: string | undefined) => void }) {
   const { t } = useTranslation();
   const client = useQueryClient();
   const toast = useToast();
   const [editing, setEditing] = useState<string | null>(null);
   const entries = Object.entries(lead.attributes as Record<string, Attribute>);
   const set = useMutation({
-    mutationFn: (attributes: Record<string, Attribute>) => ask(api.PATCH("/api/v1/leads/{id}", { params: { path: { id: lead.id } }, body: { attributes } as Schemas["leads.LeadBody"] })),
-    onSuccess: () => client.invalidateQueries({ queryKey: ["leads"] }),
+    mutationFn: (attributes: Record<string, Attribute>) => askFull(api.PATCH("/api/v1/leads/{id}", { params: { path: { id: lead.id } }, body: { attributes } as Schemas["leads.LeadBody"] })),
+    onSuccess: async (saved) => {
+      onSaved(saved.etag);
+      await client.invalidateQueries({ queryKey: ["leads"] });
+    },
   });
   const remove = (name: string, value: Attribute) => set.mutate({ [name]: null }, {
     onSuccess: () => toast(t("lead.attributeRemoved", { name }), () => set.mutate({ [name]: value })),
@@ -225,15 +273,29 @@ function AddToList({ id, on, onClose, onAdded }: { id: string; on: Schemas["lead
   );
 }
 
-/** Who did it; a way that is its own doer is named once. */
-function by(t: TFunction, method: string, actor: string): string {
-  return actor === "" || actor.startsWith(`${method}:`) ? method : t("timeline.by", { method, actor });
+/** How it came about, and by whom if that is somebody else. */
+function useDoer(): (method: string, actor: string) => string {
+  const { t } = useTranslation();
+  const { data: session } = useQuery(sessionQuery);
+  const users = useQuery({ ...usersQuery, enabled: may(session, "users:read"), staleTime: 60_000 });
+  return (method, actor) => {
+    const way = t(`methods.${method as "api"}`, { defaultValue: method });
+    const [kind, id] = actor.split(":");
+    if (kind === "key") return t("timeline.by", { method: way, actor: t("audit.key") });
+    if (kind !== "user") return way;
+    const who = users.data?.find((user) => user.id === id)?.name ?? (session?.user.id === id ? session?.user.name : undefined);
+    return who ? t("timeline.by", { method: way, actor: who }) : way;
+  };
 }
+
+const CONSENT_TONES: Record<string, "good" | "warn" | ""> = { ...MEMBER_TONES, resubscribed: "good" };
 
 function Timeline({ id }: { id: string }) {
   const { t } = useTranslation();
   const timeline = useQuery(timelineQuery(id));
   const lists = useQuery(listsQuery);
+  const forms = useQuery(formsQuery);
+  const doer = useDoer();
   return (
     <section className="card">
       <h2>{t("lead.timeline")}</h2>
@@ -243,6 +305,7 @@ function Timeline({ id }: { id: string }) {
             {items.map((item, at) => {
               const detail = item.detail as Record<string, string | number | null>;
               const list = lists.data?.find((one) => one.id === detail.list_id)?.name;
+              const form = forms.data?.find((one) => one.id === detail.form_id);
               return (
                 // What happened does not move; two things may happen in one moment.
                 // oxlint-disable-next-line react/no-array-index-key
@@ -250,11 +313,12 @@ function Timeline({ id }: { id: string }) {
                   <div className="stack tight">
                     <div className="row"><strong>{t(`timeline.${item.kind as "created"}`, { defaultValue: item.kind })}</strong>
                       {list && <Badge>{list}</Badge>}
-                      {item.kind === "consent" && <Badge tone="good">{t(`member.${detail.status as "confirmed"}`)}</Badge>}
-                      {detail.reason && <Badge tone="bad">{String(detail.reason)}</Badge>}
+                      {form && <Link to="/forms/$id" params={{ id: form.id }} className="break">{form.name}</Link>}
+                      {item.kind === "consent" && <Badge tone={CONSENT_TONES[String(detail.status)] ?? ""}>{t(`member.${detail.status as "confirmed"}`)}</Badge>}
+                      {detail.reason && <Badge tone="bad">{t(`reasons.${detail.reason as "manual"}`, { defaultValue: String(detail.reason) })}</Badge>}
                     </div>
-                    {detail.wording && <q className="small">{detail.wording}</q>}
-                    <div className="small muted"><Ago at={item.at} />{detail.sent_from && <> · {detail.sent_from}</>}{detail.method && <> · {by(t, String(detail.method), String(detail.actor ?? ""))}</>}</div>
+                    {detail.wording && <q className="small break">{detail.wording}</q>}
+                    <div className="small muted"><Ago at={item.at} />{detail.sent_from && <> · {t("timeline.from", { address: detail.sent_from })}</>}{detail.method && <> · {doer(String(detail.method), String(detail.actor ?? ""))}</>}</div>
                   </div>
                 </li>
               );

@@ -1,28 +1,32 @@
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
-import { useState } from "react";
+import { useId, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, ask } from "../api/client";
+import { api, ask, askFull } from "../api/client";
 import { isProblem } from "../api/problem";
 import { listsQuery, segmentQuery, segmentsQuery, type Segment } from "../api/queries";
 import { may, sessionQuery } from "../api/session";
 import { count, duration } from "../lib/format";
-import { fromRule, group, isComplete, kindOf, line, OPS, RULE_FIELDS, toRule, type Group, type Line, type Op } from "../lib/rules";
-import { Ago, Button, Check, Confirm, Empty, ErrorNote, PageHead, Ready, Segmented, TextField, useSettled, useToast } from "../ui/kit";
+import { isKept, useKept } from "../lib/kept";
+import { fromRule, group, isComplete, kindOf, line, OPS, renewed, RULE_FIELDS, toRule, type Group, type Line, type Op } from "../lib/rules";
+import { Ago, Badge, Button, Check, Confirm, Empty, ErrorNote, PageHead, Ready, Segmented, TextField, useSettled, useToast } from "../ui/kit";
+import { Conflict } from "./conflict";
 
 export function Segments() {
   const { t } = useTranslation();
   const { data: session } = useQuery(sessionQuery);
   const segments = useQuery(segmentsQuery);
+  const waits = isKept(shelfOf(undefined, session?.workspace.id));
   const make = may(session, "leads:write") && <Link className="button primary" to="/segments/$id" params={{ id: "new" }}>{t("segments.new")}</Link>;
   return (
     <>
       <PageHead title={t("segments.title")} lead={t("segments.lead")} actions={make} />
+      {waits && <div className="note row apart" style={{ marginBlockEnd: 16 }}><span>{t("segments.begun")}</span><Link className="button small" to="/segments/$id" params={{ id: "new" }}>{t("segments.goOn")}</Link></div>}
       <section className="card flush">
         <Ready of={segments}>
           {(items) => items.length === 0 ? <Empty title={t("segments.none")} action={make}>{t("segments.noneText")}</Empty> : (
             <div className="scroll"><table>
-              <thead><tr><th scope="col">{t("segments.name")}</th><th scope="col" className="end">{t("segments.people")}</th><th scope="col" className="end">{t("segments.changed")}</th></tr></thead>
+              <thead><tr><th scope="col">{t("segments.name")}</th><th scope="col" className="end">{t("segments.people")}</th><th scope="col" className="end late">{t("segments.changed")}</th></tr></thead>
               <tbody>{items.map((segment) => <Row key={segment.id} segment={segment} />)}</tbody>
             </table></div>
           )}
@@ -39,12 +43,17 @@ const previewQuery = (rule: unknown) => ({
 });
 
 function Row({ segment }: { segment: Segment }) {
+  const { t } = useTranslation();
+  const tell = useRuleText();
   const preview = useQuery(previewQuery(segment.rule));
   return (
     <tr>
-      <td><Link to="/segments/$id" params={{ id: segment.id }}><strong>{segment.name}</strong></Link></td>
+      <td>
+        <div className="row"><Link to="/segments/$id" params={{ id: segment.id }}><strong className="break">{segment.name}</strong></Link>{isKept(shelfOf(segment.id, undefined)) && <Badge tone="warn">{t("segments.notSaved")}</Badge>}</div>
+        <div className="small muted break">{tell(fromRule(segment.rule))}</div>
+      </td>
       <td className="end num">{preview.data ? <Link to="/leads" search={{ segment_id: segment.id }}>{count(preview.data.count)}</Link> : "–"}</td>
-      <td className="end muted nowrap"><Ago at={segment.updated_at} /></td>
+      <td className="end muted nowrap late"><Ago at={segment.updated_at} /></td>
     </tr>
   );
 }
@@ -56,55 +65,77 @@ export function SegmentScreen() {
   return <Ready of={segment}>{({ data, etag }) => <Builder key={id} segment={data} etag={etag} />}</Ready>;
 }
 
+interface Draft { name: string; rule: Group }
+const ruleText = (draft: Draft) => JSON.stringify(toRule(draft.rule));
+const isSame = (one: Draft, other: Draft) => one.name === other.name && ruleText(one) === ruleText(other);
+const revive = (changes: Partial<Draft>) => (changes.rule ? { ...changes, rule: renewed(changes.rule) } : changes);
+/** Who is meant by a segment may be mailed this minute, so it is saved by a button; until then it waits here. */
+const shelfOf = (id: string | undefined, workspace: string | undefined) => `segment.${id ?? `new.${workspace ?? ""}`}`;
+
 /** Who is meant, and at once how many and who they are. */
 function Builder({ segment, etag }: { segment?: Segment; etag?: string | undefined }) {
   const { t } = useTranslation();
   const client = useQueryClient();
   const navigate = useNavigate();
   const toast = useToast();
+  const tell = useRuleText();
   const { data: session } = useQuery(sessionQuery);
-  const [name, setName] = useState(segment?.name ?? "");
-  const [rule, setRule] = useState<Group>(() => (segment ? fromRule(segment.rule) : group()));
+  const stored = useMemo(() => ({ value: { name: segment?.name ?? "", rule: segment ? fromRule(segment.rule) : group() }, etag }), [segment, etag]);
+  const kept = useKept<Draft>({ shelf: shelfOf(segment?.id, session?.workspace.id), stored, isSame, revive });
+  const { name, rule } = kept.value;
   const [deleting, setDeleting] = useState(false);
   const complete = isComplete(rule);
   const written = toRule(rule);
   const asked = useSettled(written, 400, JSON.stringify(written));
   const preview = useQuery({ ...previewQuery(asked), enabled: complete, placeholderData: keepPreviousData, retry: false });
   const save = useMutation({
-    mutationFn: () => segment
-      ? ask(api.PATCH("/api/v1/segments/{id}", { params: { path: { id: segment.id } }, body: { name, rule: written as never }, ...(etag && { headers: { "If-Match": etag } }) }))
-      : ask(api.POST("/api/v1/segments", { body: { name, rule: written as never } })),
-    onSuccess: async (saved) => {
+    mutationFn: ({ sent, version }: { sent: Draft; version: string | undefined }) => {
+      const body = { name: sent.name, rule: toRule(sent.rule) as never };
+      return segment
+        ? askFull(api.PATCH("/api/v1/segments/{id}", { params: { path: { id: segment.id } }, body, ...(version && { headers: { "If-Match": version } }) }))
+        : askFull(api.POST("/api/v1/segments", { body }));
+    },
+    onSuccess: async (saved, { sent }) => {
       toast(t("common.saved"));
-      await client.invalidateQueries({ queryKey: ["segments"] });
-      if (!segment) await navigate({ to: "/segments/$id", params: { id: saved.id }, replace: true });
+      client.setQueryData(segmentQuery(saved.data.id).queryKey, saved);
+      await client.invalidateQueries({ queryKey: segmentsQuery.queryKey, exact: true });
+      if (!segment) await navigate({ to: "/segments/$id", params: { id: saved.data.id }, replace: true });
+      // What was typed meanwhile stays to be saved.
+      if (!segment || isSame(kept.value, sent)) kept.drop();
+      else kept.rebase(saved.etag);
     },
   });
   const remove = useMutation({
     mutationFn: () => ask(api.DELETE("/api/v1/segments/{id}", { params: { path: { id: segment?.id ?? "" } } })),
     onSuccess: async () => {
-      toast(t("segments.deleted", { name }));
+      kept.drop();
+      toast(t("segments.deleted", { name: segment?.name ?? "" }));
       await client.invalidateQueries({ queryKey: segmentsQuery.queryKey, exact: true });
       await navigate({ to: "/segments" });
     },
   });
   const problem = isProblem(save.error) ? save.error : undefined;
   const write = may(session, "leads:write");
+  const ready = complete && name.trim() !== "" && !save.isPending && (segment === undefined || kept.changes !== undefined);
+  const form = useId();
   return (
     <>
       <PageHead title={segment?.name ?? t("segments.new")} crumb={<Link to="/segments">{t("segments.title")}</Link>}
+        lead={kept.changes && <span data-save="kept">{t("segments.unsaved")}</span>}
         actions={write && (
           <>
             {segment && <Button kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>}
-            <Button kind="primary" busy={save.isPending} disabled={!complete || name.trim() === ""} onClick={() => save.mutate()}>{t("common.save")}</Button>
+            {kept.changes && <Button onClick={() => toast(t("segments.discarded"), kept.drop())}>{t("segments.discard")}</Button>}
+            <Button kind="primary" type="submit" form={form} busy={save.isPending} disabled={!ready}>{t("common.save")}</Button>
           </>
         )} />
       <div className="editor">
-        <fieldset className="card stack wide" disabled={!write}>
-          <TextField label={t("segments.name")} value={name} maxLength={200} error={problem?.field("/name")} onChange={(event) => setName(event.target.value)} />
-          <GroupEditor group={rule} onChange={setRule} />
-          {problem && !problem.field("/name") && <ErrorNote error={problem} />}
-        </fieldset>
+        <form id={form} onSubmit={(event) => { event.preventDefault(); if (ready) save.mutate({ sent: kept.value, version: kept.etag }); }}><fieldset className="card stack wide" disabled={!write}>
+          <TextField label={t("segments.name")} value={name} maxLength={200} error={problem?.field("/name")} onChange={(event) => kept.change({ name: event.target.value })} />
+          <GroupEditor group={rule} onChange={(next) => kept.change({ rule: next })} />
+          {problem && problem.status !== 412 && !problem.field("/name") && <ErrorNote error={problem} />}
+          {save.error && !problem ? <ErrorNote error={save.error} /> : null}
+        </fieldset></form>
         <section className="card stack sticky" aria-live="polite">
           <h2>{t("segments.preview")}</h2>
           {!complete && <p className="muted">{t("segments.incomplete")}</p>}
@@ -123,12 +154,54 @@ function Builder({ segment, etag }: { segment?: Segment; etag?: string | undefin
           )}
         </section>
       </div>
+      {segment && problem?.status === 412 && (
+        <Conflict<Draft> title={t("conflict.titleSegment")} mine={kept.changes ?? {}}
+          show={(value) => (typeof value === "string" ? value : tell(value as Group))}
+          load={async () => {
+            const now = await askFull(api.GET("/api/v1/segments/{id}", { params: { path: { id: segment.id } } }));
+            client.setQueryData(segmentQuery(segment.id).queryKey, now);
+            return { data: { name: now.data.name, rule: fromRule(now.data.rule) }, etag: now.etag };
+          }}
+          onDone={(_, version, mine) => {
+            save.reset();
+            if (!mine) return void kept.drop();
+            kept.rebase(version);
+            save.mutate({ sent: kept.value, version });
+          }} />
+      )}
       {deleting && (
         <Confirm title={t("segments.deleteTitle", { name: segment?.name ?? "" })} name={segment?.name ?? ""} action={t("common.delete")} busy={remove.isPending}
           error={remove.error} onConfirm={() => remove.mutate()} onClose={() => setDeleting(false)}><p>{t("segments.deleteText")}</p></Confirm>
       )}
     </>
   );
+}
+
+/** A rule in words. */
+function useRuleText(): (rule: Group) => string {
+  const { t } = useTranslation();
+  const lists = useQuery(listsQuery);
+  const segments = useQuery(segmentsQuery);
+  const named = (one: Line) => {
+    const kind = kindOf(one.field);
+    if (kind === "list") return lists.data?.find((list) => list.id === one.value)?.name ?? "…";
+    if (kind === "segment") return segments.data?.find((segment) => segment.id === one.value)?.name ?? "…";
+    if (kind === "status") return one.value.split(",").map((status) => t(`leadStatus.${status.trim() as "new"}`)).join(", ");
+    return one.value;
+  };
+  const told = (one: Line): string => {
+    const kind = kindOf(one.field);
+    const field = kind === "attribute" ? one.field.replace(/^attributes\./, "") : t(`ruleFields.${one.field.replace(".", "_") as "email"}`);
+    if (one.op === "within_days" || one.op === "before_days") return t(`segments.${one.op === "within_days" ? "within" : "before"}`, { field, count: Number(one.value) });
+    if (one.op === "exists" || one.op === "absent") return `${field} ${t(`ops.${one.op}`)}`;
+    return `${field} ${t(`ops.${one.op}`)} ${named(one)}`;
+  };
+  const whole = (of: Group): string => {
+    const parts = of.parts.map((part) => (part.kind === "line" ? told(part) : part.parts.length > 1 || part.not ? `(${whole(part)})` : whole(part)));
+    const joined = parts.length === 0 ? t("segments.everybody") : parts.join(` ${t(of.any ? "segments.or" : "segments.and")} `);
+    return of.not ? t("segments.notSo", { rule: joined }) : joined;
+  };
+  return whole;
 }
 
 function GroupEditor({ group: edited, onChange, onRemove, depth = 0 }: { group: Group; onChange: (group: Group) => void; onRemove?: () => void; depth?: number }) {
