@@ -4,10 +4,12 @@ import { useState, type ChangeEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, raw, type Schemas } from "../api/client";
 import { importQuery, importsQuery, listsQuery } from "../api/queries";
+import { may, sessionQuery } from "../api/session";
 import { attribute, FIELDS, guess, readHead, type Head } from "../lib/csv";
 import { count, duration } from "../lib/format";
 import { Ago, Badge, Button, Check, Confirm, ErrorNote, PageHead, Ready, SelectField, Stat } from "../ui/kit";
 import { NewList } from "./lists";
+import { WriteTo } from "./write-to";
 
 type Import = Schemas["leads.ImportView"];
 interface Chosen { file: File; head: Head; mapping: Record<string, string | null> }
@@ -246,6 +248,9 @@ function Progress({ id }: { id: string }) {
   const client = useQueryClient();
   const run = useQuery(importQuery(id));
   const finished = run.data && over(run.data.status);
+  const { data: session } = useQuery(sessionQuery);
+  const lists = useQuery(listsQuery);
+  const list = lists.data?.find((one) => one.id === run.data?.list_id);
   const [cancelling, setCancelling] = useState(false);
   const cancel = useMutation({
     mutationFn: () => ask(api.DELETE("/api/v1/leads/imports/{id}", { params: { path: { id } } })),
@@ -271,7 +276,7 @@ function Progress({ id }: { id: string }) {
               <div className="row">
                 <Link className="button primary" to="/leads" search={found.list_id ? { list_id: found.list_id } : {}}
                   onClick={() => void client.invalidateQueries({ queryKey: ["leads"] })}>{t("import.toLeads")}</Link>
-                <Link className="button" to="/campaigns">{t("import.toCampaigns")}</Link>
+                {may(session, "campaigns:write") && found.list_id && list && <WriteTo name={list.name} audience={{ list_ids: [list.id] }} />}
                 <Link className="button" to="/leads/import" search={{}} reloadDocument>{t("import.another")}</Link>
               </div>
             )}

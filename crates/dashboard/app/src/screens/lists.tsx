@@ -9,6 +9,7 @@ import { may, sessionQuery } from "../api/session";
 import { count } from "../lib/format";
 import { Ago, Badge, Button, Confirm, Dialog, Empty, ErrorNote, PageHead, Ready, SelectField, Stat, TextField, useToast } from "../ui/kit";
 import { values } from "./door";
+import { WriteTo } from "./write-to";
 
 export function Lists() {
   const { t } = useTranslation();
@@ -23,7 +24,7 @@ export function Lists() {
         <Ready of={lists}>
           {(items) => items.length === 0 ? <Empty title={t("lists.none")} action={make}>{t("lists.noneText")}</Empty> : (
             <div className="scroll"><table>
-              <thead><tr><th scope="col">{t("lists.name")}</th><th scope="col" className="end">{t("lists.confirmed")}</th><th scope="col" className="end">{t("lists.added")}</th></tr></thead>
+              <thead><tr><th scope="col">{t("lists.name")}</th><th scope="col" className="end">{t("lists.confirmed")}</th><th scope="col" className="end late">{t("lists.added")}</th></tr></thead>
               <tbody>{items.map((list) => <Row key={list.id} list={list} />)}</tbody>
             </table></div>
           )}
@@ -40,7 +41,7 @@ function Row({ list }: { list: List }) {
     <tr>
       <td><Link to="/lists/$id" params={{ id: list.id }}><strong>{list.name}</strong></Link><div className="small muted break">{list.description}</div></td>
       <td className="end num">{count(data?.data.members?.confirmed)}</td>
-      <td className="end muted nowrap"><Ago at={list.created_at} /></td>
+      <td className="end muted nowrap late"><Ago at={list.created_at} /></td>
     </tr>
   );
 }
@@ -111,6 +112,7 @@ export function ListScreen() {
               <>
                 <Button kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>
                 <Button onClick={() => setRenaming(true)}>{t("common.edit")}</Button>
+                {may(session, "campaigns:write") && (data.members?.confirmed ?? 0) > 0 && <WriteTo name={data.name} audience={{ list_ids: [id] }} />}
                 <Link className="button primary" to="/leads/import" search={{ list_id: id }}>{t("leads.import")}</Link>
               </>
             )} />
@@ -125,7 +127,10 @@ export function ListScreen() {
               </div>
               <ErrorNote error={set.error} />
               <Ready of={{ ...members, data: items }}>
-                {(people) => people.length === 0 ? <Empty title={t("lists.nobody")}>{t("lists.nobodyText")}</Empty> : (
+                {(people) => people.length === 0 ? (status
+                  ? <Empty title={t("leads.noneSo")} action={<Button onClick={() => setStatus(undefined)}>{t("leads.clear")}</Button>}>{t("lists.nobodySo")}</Empty>
+                  : <Empty title={t("lists.nobody")} action={write && <><Link className="button primary" to="/leads/import" search={{ list_id: id }}>{t("leads.import")}</Link><Link className="button" to="/forms">{t("shell.forms")}</Link></>}>{t("lists.nobodyText")}</Empty>
+                ) : (
                   <div className="scroll"><table>
                     <thead><tr><th scope="col">{t("fields.email")}</th><th scope="col">{t("leads.status")}</th><th scope="col" className="end">{t("lists.since")}</th>{write && <th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th>}</tr></thead>
                     <tbody>{people.map((member) => (

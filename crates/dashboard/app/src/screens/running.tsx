@@ -3,15 +3,16 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask } from "../api/client";
-import { campaignQuery, reportQuery, settlementQuery, speedQuery, timeseriesQuery, type Campaign } from "../api/queries";
+import { campaignQuery, listsQuery, reportQuery, segmentsQuery, settlementQuery, speedQuery, timeseriesQuery, type Campaign } from "../api/queries";
 import { may, sessionQuery } from "../api/session";
 import { count, dateTime, decimal, duration, money, percent } from "../lib/format";
 import { around } from "../lib/period";
 import { Chart } from "../ui/chart";
-import { Button, Confirm, ErrorNote, PageHead, Ready, Stat, useToast } from "../ui/kit";
+import { Button, Confirm, ErrorNote, PageHead, Ready, Stat, useToast, useTold } from "../ui/kit";
 import { Starts } from "../ui/schedule";
 import { SettlementFigures } from "../ui/settlement";
 import { StatusBadge } from "../ui/status";
+import { Preview } from "./preview";
 
 type Step = "pause" | "resume";
 
@@ -21,6 +22,7 @@ export function Running({ campaign }: { campaign: Campaign }) {
   const client = useQueryClient();
   const navigate = useNavigate();
   const toast = useToast();
+  const told = useTold();
   const { data: session } = useQuery(sessionQuery);
   const { id, status } = campaign;
   const settlement = useQuery(settlementQuery(id, status === "running" || status === "paused"));
@@ -70,8 +72,8 @@ export function Running({ campaign }: { campaign: Campaign }) {
         } />
       <div className="stack wide">
         <ErrorNote error={step.error ?? copy.error} />
-        {campaign.paused_reason && <div className="note warning" role="status"><h3>{t("running.pausedWhy")}</h3>{campaign.paused_reason}</div>}
-        {campaign.held && <div className="note warning" role="status"><h3>{t("running.held")}</h3>{campaign.held.reason}</div>}
+        {campaign.paused_reason && <div className="note warning" role="status"><h3>{t("running.pausedWhy")}</h3>{told(campaign.paused_reason)}</div>}
+        {campaign.held && <div className="note warning" role="status"><h3>{t("running.held")}</h3>{told(campaign.held.reason)}</div>}
         {status === "scheduled" && campaign.schedule && (
           <div className="note"><Starts schedule={campaign.schedule} /></div>
         )}
@@ -91,10 +93,11 @@ export function Running({ campaign }: { campaign: Campaign }) {
                 <Link to="/deliveries" search={{ campaign_id: id, outcome }}>{text}</Link>
               )} />}
             </Ready>
-            {limits.map((limit) => <p key={limit.detail} className="small muted">{limit.detail}</p>)}
+            {limits.map((limit) => <p key={limit.detail} className="small muted">{told(limit.detail)}</p>)}
           </section>
         )}
         {status !== "scheduled" && <Report campaign={campaign} moving={moving} />}
+        <Mail campaign={campaign} />
       </div>
       {cancelling && (
         <Confirm title={t("running.cancelTitle", { name: campaign.name })} name={campaign.name} action={t("running.cancel")}
@@ -102,6 +105,33 @@ export function Running({ campaign }: { campaign: Campaign }) {
           <p>{t("running.cancelText")}</p>
         </Confirm>
       )}
+    </>
+  );
+}
+
+/** What is sent, and to whom; nothing of it changes any more. */
+function Mail({ campaign }: { campaign: Campaign }) {
+  const { t } = useTranslation();
+  const { data: session } = useQuery(sessionQuery);
+  const sees = may(session, "leads:read");
+  const lists = useQuery({ ...listsQuery, enabled: sees });
+  const segments = useQuery({ ...segmentsQuery, enabled: sees });
+  const [open, setOpen] = useState(false);
+  const { audience, from } = campaign;
+  const named = (ids: string[] | undefined, all: { id: string; name: string }[] | undefined) => (ids ?? []).map((id) => all?.find((one) => one.id === id)?.name ?? t("running.gone"));
+  const to = [...named(audience.list_ids, lists.data), ...named(audience.segment_ids, segments.data)];
+  const except = named(audience.exclude_segment_ids, segments.data);
+  return (
+    <>
+      <section className="card stack">
+        <div className="row apart"><h2>{t("running.mail")}</h2><Button small aria-expanded={open} onClick={() => setOpen(!open)}>{t(open ? "running.hideMail" : "running.showMail")}</Button></div>
+        <dl className="kv">
+          <dt>{t("conflict.fields.from")}</dt><dd className="break">{from ? <><bdi>{from.name}</bdi> <bdi>{`<${from.email}>`}</bdi></> : "–"}</dd>
+          {sees && lists.data && segments.data && <><dt>{t("preview.to")}</dt><dd className="break">{to.join(", ") || "–"}</dd></>}
+          {sees && except.length > 0 && segments.data && <><dt>{t("editor.exclude")}</dt><dd className="break">{except.join(", ")}</dd></>}
+        </dl>
+      </section>
+      {open && <Preview draft={campaign} />}
     </>
   );
 }

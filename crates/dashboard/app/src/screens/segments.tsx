@@ -11,6 +11,7 @@ import { isKept, useKept } from "../lib/kept";
 import { fromRule, group, isComplete, kindOf, line, OPS, renewed, RULE_FIELDS, toRule, type Group, type Line, type Op } from "../lib/rules";
 import { Ago, Badge, Button, Check, Confirm, Empty, ErrorNote, PageHead, Ready, Segmented, TextField, useSettled, useToast } from "../ui/kit";
 import { Conflict } from "./conflict";
+import { WriteTo } from "./write-to";
 
 export function Segments() {
   const { t } = useTranslation();
@@ -125,6 +126,7 @@ function Builder({ segment, etag }: { segment?: Segment; etag?: string | undefin
         actions={write && (
           <>
             {segment && <Button kind="quiet" onClick={() => setDeleting(true)}>{t("common.delete")}</Button>}
+            {segment && !kept.changes && may(session, "campaigns:write") && <WriteTo name={segment.name} audience={{ segment_ids: [segment.id] }} />}
             {kept.changes && <Button onClick={() => toast(t("segments.discarded"), kept.drop())}>{t("segments.discard")}</Button>}
             <Button kind="primary" type="submit" form={form} busy={save.isPending} disabled={!ready}>{t("common.save")}</Button>
           </>

@@ -115,6 +115,13 @@ await browse(async (page, { complaints }) => {
   await page.getByRole("option", { name: /Newsletter/ }).waitFor();
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Newsletter" }).waitFor();
+  // From a list it is one step to a campaign to it.
+  await page.getByRole("button", { name: "Write to them" }).click();
+  await page.waitForURL(/\/campaigns\/.+/);
+  await page.getByTestId("audience").getByText("people get it").waitFor();
+  expect("who is chosen", await page.getByLabel("Newsletter").isChecked(), true);
+  await page.goBack();
+  await page.getByRole("heading", { name: "Newsletter" }).waitFor();
   await page.goBack();
 
   // It all works again after the page was left: nothing was kept but the session's cookie.
