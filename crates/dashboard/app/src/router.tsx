@@ -159,6 +159,9 @@ const workspace = createRoute({ ...inSettings, path: "/workspace", component: la
 const users = createRoute({ ...inSettings, path: "/people", component: lazyRouteComponent(people, "People") });
 const domains = createRoute({ ...inSettings, path: "/domains", component: lazyRouteComponent(sending, "Domains") });
 const senders = createRoute({ ...inSettings, path: "/senders", component: lazyRouteComponent(sending, "Senders") });
+const bounces = createRoute({
+  ...inSettings, path: "/bounces", component: lazyRouteComponent(() => import("./screens/settings/bounces"), "Bounces"),
+});
 const webhooks = createRoute({
   ...inSettings, path: "/webhooks", component: lazyRouteComponent(() => import("./screens/settings/webhooks"), "Webhooks"),
 });
@@ -177,7 +180,7 @@ const tree = root.addChildren([
   shell.addChildren([
     overview, campaigns, campaign, templates, template, leads, importing, lead, lists, list, forms, form, segments, segment, suppressions, deliveries,
     analytics.addChildren([figures, goals, funnel, retention, attribution, live, shares]),
-    settings.addChildren([account, workspace, users, domains, senders, webhooks, keys, writeKeys, audit]),
+    settings.addChildren([account, workspace, users, domains, senders, bounces, webhooks, keys, writeKeys, audit]),
   ]),
 ]);
 

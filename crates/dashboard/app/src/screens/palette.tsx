@@ -15,7 +15,7 @@ const SCREENS = [
 const ANALYTICS = [["/analytics/goals", "goals"], ["/analytics/funnel", "funnel"], ["/analytics/retention", "retention"], ["/analytics/attribution", "attribution"], ["/analytics/live", "live"]] as const;
 const SETTINGS = [
   ["/settings/workspace", "workspace", "workspace:write"], ["/settings/people", "people", "users:read"], ["/settings/domains", "domains", "senders:write"],
-  ["/settings/senders", "senders", "senders:write"], ["/settings/webhooks", "webhooks", "webhooks:read"], ["/settings/keys", "keys", "keys:write"],
+  ["/settings/senders", "senders", "senders:write"], ["/settings/bounces", "bounces", "senders:write"], ["/settings/webhooks", "webhooks", "webhooks:read"], ["/settings/keys", "keys", "keys:write"],
   ["/settings/write-keys", "writeKeys", "analytics:write"], ["/settings/audit", "audit", "audit:read"],
 ] as const;
 

@@ -30,6 +30,7 @@ await browse(async (page, { context, complaints }) => {
   const segment = await ask("POST", "/segments", { name: text(4).slice(0, 200), rule: { all: [{ field: "email", op: "contains", value: "x" }] } });
   const footer = await ask("POST", "/forms", { name: text(5).slice(0, 200), title: "News", wording: "yes", list_ids: [list.id], fields: [{ field: "attributes.plan", label: "Plan" }] });
   await ask("POST", "/senders", { name: "Fresh", host: "127.0.0.1", port: 2525 });
+  await ask("POST", "/hooks", { provider: "postmark" });
   await ask("POST", "/domains", { name: "example.com" });
   const hook = await ask("POST", "/webhooks", { url: "https://93.184.215.14/hook", description: text(5).slice(0, 150) });
   await ask("PATCH", `/webhooks/${hook.id}`, { enabled: false });
@@ -106,7 +107,7 @@ await browse(async (page, { context, complaints }) => {
     ["/settings/people", "New role", null, async () => dialog.getByLabel("see").first().check()],
     ["/settings/domains", "Add domain", "Add domain"], ["/settings/senders", "Add mail server", "Add mail server"],
     ["/settings/senders", "Warm-up", "Save", press("Growing")], ["/settings/senders", "Warm-up", null, press("Day by day")],
-    ["/settings/webhooks", "Add webhook", "Add webhook"], ["/settings/keys", "New key", "Make key"],
+    ["/settings/bounces", "Add provider", "Make address"], ["/settings/webhooks", "Add webhook", "Add webhook"], ["/settings/keys", "New key", "Make key"],
     ["/settings/write-keys", "New write key", "Make key"], ["/settings", "Set up an authenticator app", "Next"],
     [`/campaigns/${campaign.id}`, "Send test", "Send test"], [`/templates/${template.id}`, "Send test", "Send test"],
     // Of what there is already.
@@ -115,7 +116,7 @@ await browse(async (page, { context, complaints }) => {
     [`/leads/${lead.id}`, "Add to a list", "Add to a list"],
     [`/campaigns/${campaign.id}`, "Delete"], [`/campaigns/${waiting.id}`, "Cancel campaign"], ["/templates", "Delete"], ["/forms", "Delete"], [`/leads/${lead.id}`, "Delete lead"],
     [`/lists/${other.id}`, "Delete"], [`/segments/${segment.id}`, "Delete"], ["/analytics/shares", "End"], ["/analytics/goals", "Delete"], ["/settings/people", "Remove"],
-    ["/settings/people", "Delete"], ["/settings/domains", "Delete"], ["/settings/senders", "Delete"], ["/settings/webhooks", "Delete"], ["/settings/keys", "Delete"],
+    ["/settings/people", "Delete"], ["/settings/domains", "Delete"], ["/settings/senders", "Delete"], ["/settings/bounces", "Delete the address for Postmark"], ["/settings/webhooks", "Delete"], ["/settings/keys", "Delete"],
     ["/settings/write-keys", "Revoke"],
   ]) {
     await page.goto(url + path);
@@ -155,7 +156,7 @@ await browse(async (page, { context, complaints }) => {
   for (const path of [
     "/", "/campaigns", `/campaigns/${campaign.id}`, `/campaigns/${waiting.id}`, "/templates", `/templates/${template.id}`, "/leads", `/leads/${lead.id}`, `/leads/${imported.id}`, "/leads/import",
     "/lists", `/lists/${other.id}`, "/forms", `/forms/${footer.id}`, "/segments", `/segments/${segment.id}`, "/suppressions", "/deliveries", "/analytics", "/analytics/goals", "/analytics/shares",
-    "/settings", "/settings/workspace", "/settings/people", "/settings/domains", "/settings/senders", "/settings/webhooks", "/settings/keys", "/settings/write-keys", "/settings/audit",
+    "/settings", "/settings/workspace", "/settings/people", "/settings/domains", "/settings/senders", "/settings/bounces", "/settings/webhooks", "/settings/keys", "/settings/write-keys", "/settings/audit",
   ]) {
     await page.goto(url + path);
     await main.locator("h1, .empty").first().waitFor();

@@ -85,7 +85,7 @@ await browse(async (page, { context }) => {
     ["/analytics", "No link was followed"], ["/analytics/goals", "No goals yet"], ["/analytics/funnel", "Nobody took the first step"], ["/analytics/retention", "Nobody came in this period"],
     ["/analytics/attribution", "No goal or order yet"], ["/analytics/live", "Waiting for what happens"], ["/analytics/shares", "Nothing is shared"], ["/deliveries", "No messages here"], ["/settings", "Your account"], ["/settings/workspace", "Name of the workspace"],
     ["/settings/people", "Who works in this workspace"], ["/settings/domains", "No domains yet"], ["/settings/senders", "SMTP servers"],
-    ["/settings/webhooks", "No webhooks yet"], ["/settings/keys", "No keys yet"], ["/settings/people", "No own roles"],
+    ["/settings/bounces", "No provider tells"], ["/settings/webhooks", "No webhooks yet"], ["/settings/keys", "No keys yet"], ["/settings/people", "No own roles"],
     ["/settings/write-keys", "No write keys yet"], ["/settings/audit", "how it was before"], ["/campaigns/nothing", "path"],
   ], "empty");
 
@@ -117,6 +117,7 @@ await browse(async (page, { context }) => {
   await ask("POST", "/domains", { name: "example.com" });
   await ask("POST", "/senders", { name: nasty(0), host: "127.0.0.1", port: 2525 });
   // An address, so that no name has to be found; it is off at once, and nothing is posted.
+  await ask("POST", "/hooks", { provider: "postmark" });
   const hook = await ask("POST", "/webhooks", { url: "https://93.184.215.14/hook", description: hostile.slice(0, 150) });
   await ask("PATCH", `/webhooks/${hook.id}`, { enabled: false });
   await ask("POST", "/api-keys", { name: nasty(1), scopes: ["leads:read"] });
@@ -133,8 +134,8 @@ await browse(async (page, { context }) => {
     ["/", "Recent campaigns"], ["/campaigns", "window.ran"], ["/templates", "window.ran"], [`/templates/${template.id}`, "Preview"], [`/campaigns/${draft.id}`, "Preview"], [`/campaigns/${sent.id}`, "everybody is settled"],
     ["/leads", "ada@example.com"], [`/leads/${lead.id}`, "Timeline"], ["/lists", "window.ran"], [`/lists/${list.id}`, "ada@example.com"], ["/forms", "window.ran"], [`/forms/${form.id}`, "Where to use it"],
     ["/segments", "window.ran"], ["/suppressions", "nobody@example.com"], ["/deliveries", "ada@example.com"], ["/settings/people", "window.ran"],
-    ["/settings/domains", "DKIM"], ["/settings/senders", "window.ran"], ["/settings/webhooks", "93.184.215.14"], ["/settings/keys", "window.ran"],
-    ["/settings", "Where you are signed in"], ["/settings/people", "bob@example.com"], ["/settings/write-keys", "window.ran"], ["/settings/audit", "memberships"],
+    ["/settings/domains", "DKIM"], ["/settings/senders", "window.ran"], ["/settings/bounces", "Postmark"], ["/settings/webhooks", "93.184.215.14"], ["/settings/keys", "window.ran"],
+    ["/settings", "Where you are signed in"], ["/settings/people", "bob@example.com"], ["/settings/write-keys", "window.ran"], ["/settings/audit", /· \w+ \d+, 20\d\d/],
   ], "full");
 
   // What happens now, and what whoever has a link sees.
@@ -170,7 +171,7 @@ await browse(async (page, { context }) => {
     ["/settings/people", "Invite"], ["/settings/people", "New role"], ["/settings/write-keys", "New write key"], ["/analytics/shares", "New link"], ["/analytics/goals", "New goal"], ["/analytics/goals", "Edit"], [`/leads/${lead.id}`, "Add attribute"], [`/leads/${lead.id}`, "Add to a list"],
     [`/lists/${list.id}`, "Edit"], ["/settings/senders", "Edit"], ["/settings/webhooks", "Edit"], ["/", "Go to…"], ["/analytics/shares", "End"], ["/settings/write-keys", "Use it"],
     ["/settings/write-keys", "Revoke"], ["/settings", "Set up an authenticator app"],
-    ["/settings/domains", "Add domain"], ["/settings/senders", "Add mail server"], ["/settings/webhooks", "Add webhook"], ["/settings/keys", "New key"],
+    ["/settings/domains", "Add domain"], ["/settings/senders", "Add mail server"], ["/settings/bounces", "Add provider"], ["/settings/bounces", "Delete the address"], ["/settings/webhooks", "Add webhook"], ["/settings/keys", "New key"],
     ["/settings/domains", "New keys"], ["/settings/senders", "Warm-up"], ["/settings/webhooks", "New secret"], ["/templates", "New template"],
     [`/templates/${template.id}`, "Send test"], [`/campaigns/${draft.id}`, "Send test"], [`/campaigns/${draft.id}`, "Check and start"], [`/campaigns/${draft.id}`, "Delete"],
   ]) {

@@ -118,6 +118,33 @@ await browse(async (page, { context, complaints }) => {
   await dialog.getByRole("button", { name: "Save" }).click();
   await sender.getByText("At most 100 mails today").waitFor();
 
+  // What providers tell of bounces: an address for each, shown once, and a key that must be theirs.
+  await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: "Bounces" }).click();
+  await main.getByRole("button", { name: "Add provider" }).first().click();
+  await dialog.getByLabel("Provider").selectOption("ses");
+  await dialog.getByLabel("ARN of the SNS topic").fill("bounces");
+  await dialog.getByRole("button", { name: "Make address" }).click();
+  await dialog.getByText("must be the ARN of the SNS topic that SES publishes to").waitFor();
+  await dialog.getByLabel("Provider").selectOption("postmark");
+  await dialog.getByText("Postmark signs nothing").waitFor();
+  await dialog.getByRole("button", { name: "Make address" }).click();
+  const address = await dialog.getByTestId("hook").innerText();
+  await dialog.getByText("Paste it in Postmark").waitFor();
+  await dialog.getByRole("button", { name: "I have copied it" }).click();
+  const told = main.getByRole("row", { name: /Postmark/ });
+  await told.getByText("Nothing yet").waitFor();
+  const provider = await page.request.post(address, { data: { RecordType: "Bounce", Type: "HardBounce", Email: "gone@example.com", BouncedAt: new Date().toISOString(), MessageID: "1" } });
+  expect("what the provider tells", provider.ok(), true);
+  await until("it is suppressed", async () => (await ask("GET", "/suppressions")).items.some((one) => one.address === "gone@example.com"));
+  await page.reload();
+  await told.waitFor();
+  expect("whether it told something", await told.getByText("Nothing yet").count(), 0);
+  await told.getByRole("button", { name: "Delete the address for Postmark" }).click();
+  await dialog.getByLabel(/to confirm/).fill("Postmark");
+  await dialog.getByRole("button", { name: "Delete" }).click();
+  await main.getByText("No provider tells you anything yet").waitFor();
+  expect("the address, deleted", (await page.request.post(address, { data: {} })).status(), 404);
+
   // A webhook's secret is renewed; the old one signs along for a while.
   const hook = await ask("POST", "/webhooks", { url: "https://93.184.215.14/hook" });
   await ask("PATCH", `/webhooks/${hook.id}`, { enabled: false });

@@ -7,7 +7,7 @@ import { Tabs } from "../../ui/tabs";
 
 const TABS = [
   ["/settings", "account", undefined], ["/settings/workspace", "workspace", "workspace:write"], ["/settings/people", "people", "users:read"],
-  ["/settings/domains", "domains", "senders:write"], ["/settings/senders", "senders", "senders:write"], ["/settings/webhooks", "webhooks", "webhooks:read"],
+  ["/settings/domains", "domains", "senders:write"], ["/settings/senders", "senders", "senders:write"], ["/settings/bounces", "bounces", "senders:write"], ["/settings/webhooks", "webhooks", "webhooks:read"],
   ["/settings/keys", "keys", "keys:write"], ["/settings/write-keys", "writeKeys", "analytics:write"], ["/settings/audit", "audit", "audit:read"],
 ] as const;
 
