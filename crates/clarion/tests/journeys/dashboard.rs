@@ -55,6 +55,11 @@ fn nothing_that_was_typed_is_lost() {
 }
 
 #[test]
+fn a_form_is_made_put_on_a_page_and_answered() {
+    browse("forms");
+}
+
+#[test]
 fn every_screen_stands_hostile_data_both_themes_and_a_phone() {
     browse("screens");
 }

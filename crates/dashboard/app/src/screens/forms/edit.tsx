@@ -8,7 +8,7 @@ import { may, sessionQuery } from "../../api/session";
 import { useDraft } from "../../lib/draft";
 import { embed } from "../../lib/embed";
 import { count } from "../../lib/format";
-import { Button, Check, Copy, Field, Loading, PageHead, Ready, SelectField, Stat, TextField } from "../../ui/kit";
+import { Button, Check, Copy, Field, Loading, PageHead, Ready, SelectField, Stat, TextField, useToast } from "../../ui/kit";
 import { Conflict } from "../conflict";
 import { SaveNote } from "../editor";
 
@@ -115,6 +115,7 @@ const ATTRIBUTE = "attributes.";
 
 function Questions({ fields, change, problem }: Pick<Part, "change" | "problem"> & Pick<Draft, "fields">) {
   const { t } = useTranslation();
+  const toast = useToast();
   const set = (at: number, changes: Partial<Draft["fields"][number]>) => change({ fields: fields.map((field, n) => (n === at ? { ...field, ...changes } : field)) });
   const free = PARTS.find((part) => fields.every((field) => field.field !== part));
   return (
@@ -138,7 +139,10 @@ function Questions({ fields, change, problem }: Pick<Part, "change" | "problem">
             </div>
             <div className="row apart">
               <Check label={t("forms.required")} checked={field.required ?? false} onChange={(event) => set(at, { required: event.target.checked })} />
-              <Button small kind="quiet" aria-label={t("forms.removeQuestion", { label: field.label })} onClick={() => change({ fields: fields.filter((_, n) => n !== at) })}>{t("people.remove")}</Button>
+              <Button small kind="quiet" aria-label={t("forms.removeQuestion", { label: field.label })} onClick={() => {
+                change({ fields: fields.filter((_, n) => n !== at) });
+                toast(t("forms.questionRemoved", { label: field.label }), () => change({ fields }));
+              }}>{t("people.remove")}</Button>
             </div>
           </fieldset>
         );
