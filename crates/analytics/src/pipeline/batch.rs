@@ -89,12 +89,14 @@ impl Batch {
     }
 
     /// Makes the batch durable; when this answers, it is. May be called again after an error.
+    /// `written` is told when nothing is left but the commit.
     pub(super) fn write(
         &mut self,
         db: &Db,
         conn: &mut PgConnection,
         now: DateTime<Utc>,
         bursts: bool,
+        written: impl FnOnce(),
     ) -> QueryResult<()> {
         if std::mem::replace(&mut self.tried, true)
             && let Some(duplicates) = store::batches::find(conn, self.id)?
@@ -102,7 +104,11 @@ impl Batch {
             self.duplicates = duplicates;
             return Ok(());
         }
-        self.duplicates = db.transaction_on(conn, |conn| self.insert(conn, now, bursts))?;
+        self.duplicates = db.transaction_on(conn, |conn| {
+            let duplicates = self.insert(conn, now, bursts)?;
+            written();
+            QueryResult::Ok(duplicates)
+        })?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What waits for a commit.
 //!
 //! A commit costs as much as many rows, so a second writer begins only when enough waits to be worth
-//! one. Otherwise what arrives during a commit shares the next.
+//! one, or while the first waits for the disk. Otherwise what arrives shares the next commit.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -39,7 +39,7 @@ struct Shared {
 struct State {
     waiting: VecDeque<Submission>,
     rows: usize,
-    /// Writers that have something to commit.
+    /// Writers that are at work on something to commit.
     busy: usize,
     closed: bool,
 }
@@ -97,7 +97,11 @@ impl Outlet {
             return None;
         }
         state.busy += 1;
-        Some((taken, Turn(self)))
+        let turn = Turn {
+            queue: self,
+            works: true,
+        };
+        Some((taken, turn))
     }
 
     /// Takes everything, whether it is due or not.
@@ -114,17 +118,29 @@ impl Outlet {
 
 /// A writer's, while it has something to commit.
 #[derive(Debug)]
-pub(super) struct Turn<'a>(&'a Outlet);
+pub(super) struct Turn<'a> {
+    queue: &'a Outlet,
+    works: bool,
+}
+
+impl Turn<'_> {
+    /// Nothing is left but to wait for the disk: another writer may begin meanwhile.
+    pub(super) fn only_waits(&mut self) {
+        if std::mem::take(&mut self.works) {
+            let mut state = self.queue.lock();
+            state.busy -= 1;
+            let due = state.is_due();
+            drop(state);
+            if due {
+                self.queue.0.changed.notify_one();
+            }
+        }
+    }
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.busy -= 1;
-        let due = state.is_due();
-        drop(state);
-        if due {
-            self.0.0.changed.notify_one();
-        }
+        self.only_waits();
     }
 }
 
@@ -170,6 +186,21 @@ mod tests {
         drop(turn);
         let (second, _turn) = outlet.take(5000).expect("something waits");
         assert_eq!(rows(&second), [2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_only_waits_for_the_disk_holds_nobody_up() {
+        let (inlet, outlet) = queue();
+        inlet.put(submission(1));
+        let (_first, mut turn) = outlet.take(5000).expect("something waits");
+        inlet.put(submission(2));
+        assert!(!outlet.lock().is_due());
+        turn.only_waits();
+        let (second, _second) = outlet.take(5000).expect("something waits");
+        assert_eq!(rows(&second), [2]);
+        inlet.put(submission(3));
+        drop(turn);
+        assert!(!outlet.lock().is_due(), "the second is at work");
     }
 
     #[tokio::test]

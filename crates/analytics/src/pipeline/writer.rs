@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::NotStored;
 use super::batch::Batch;
-use super::queue::Outlet;
+use super::queue::{Outlet, Turn};
 use crate::live::Live;
 use crate::metrics::Counters;
 
@@ -75,10 +75,10 @@ impl Writer {
     /// Works until nobody can submit any more and everything is answered.
     pub(super) fn run(mut self) {
         let queue = self.queue.clone();
-        while let Some((submissions, turn)) = queue.take(BATCH_ROWS) {
+        while let Some((submissions, mut turn)) = queue.take(BATCH_ROWS) {
             let (batch, started) = (Batch::new(submissions), Instant::now());
             self.counters.batch_rows.observe(batch.rows() as f64);
-            self.commit(batch);
+            self.commit(batch, &mut turn);
             drop(turn);
             self.counters
                 .commit_seconds
@@ -90,10 +90,10 @@ impl Writer {
     }
 
     /// Writes a batch, again if need be, and answers its requests.
-    fn commit(&mut self, mut batch: Batch) {
+    fn commit(&mut self, mut batch: Batch, turn: &mut Turn<'_>) {
         let patience = Instant::now() + PATIENCE;
         loop {
-            match self.attempt(&mut batch) {
+            match self.attempt(&mut batch, turn) {
                 Ok(()) => {
                     if batch.tells_addresses {
                         self.addresses.notify_one();
@@ -103,7 +103,7 @@ impl Writer {
                     }
                     return batch.answer();
                 }
-                Err(Trouble::Refused(error)) => return self.one_by_one(batch, &error),
+                Err(Trouble::Refused(error)) => return self.one_by_one(batch, turn, &error),
                 Err(Trouble::Passing(cause)) if self.goes_on(patience) => {
                     tracing::warn!(batch.id = %batch.id, rows = batch.rows(), cause, "a batch is tried again");
                     std::thread::sleep(PAUSE);
@@ -122,14 +122,16 @@ impl Writer {
         !stopping && (self.hits || Instant::now() < patience)
     }
 
-    fn attempt(&mut self, batch: &mut Batch) -> Result<(), Trouble> {
+    fn attempt(&mut self, batch: &mut Batch, turn: &mut Turn<'_>) -> Result<(), Trouble> {
         if self.conn.is_none() {
             self.connect()?;
         }
         let Some(conn) = &mut self.conn else {
             return Err(Trouble::Passing("no connection".into()));
         };
-        let done = batch.write(&self.db, conn, self.clock.now(), self.hits);
+        let done = batch.write(&self.db, conn, self.clock.now(), self.hits, || {
+            turn.only_waits()
+        });
         done.map_err(|error| {
             if is_away(&error) {
                 self.conn = None;
@@ -155,10 +157,10 @@ impl Writer {
 
     /// Postgres refuses the batch as a whole: finds out whose rows it are, so that the others
     /// are not refused with them.
-    fn one_by_one(&mut self, batch: Batch, error: &QueryError) {
+    fn one_by_one(&mut self, batch: Batch, turn: &mut Turn<'_>, error: &QueryError) {
         tracing::error!(batch.id = %batch.id, rows = batch.rows(), %error, "a batch was refused");
         for mut single in batch.split() {
-            match self.attempt(&mut single) {
+            match self.attempt(&mut single, turn) {
                 Ok(()) => single.answer(),
                 Err(Trouble::Passing(_)) => single.refuse(NotStored::Away),
                 Err(Trouble::Refused(_)) => single.refuse(NotStored::Failed),
