@@ -7,7 +7,7 @@ use chassis::http::context::{RequestContext, TIMEOUT};
 use common::auth::{Role, Service};
 use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
-use testkit::{TestService, eventually};
+use testkit::{Setup, TestService, eventually};
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -43,6 +43,49 @@ async fn an_answer_that_nobody_waits_for_is_given_up() {
     for answer in waiting {
         answer.await.expect("no panic").assert_status(200);
     }
+}
+
+#[actix_web::test]
+async fn a_statement_that_nobody_waits_for_is_cancelled() {
+    let app: App = Setup::default().with("DATABASE_POOL", "2").start().await;
+    let mut gate = app.connect();
+    gate.batch_execute(&format!("SELECT pg_advisory_lock({GATE})"))
+        .expect("the gate is free");
+    // As many as there are connections, and those that wait for one.
+    let late = (0..4).map(|_| app.anonymous().get("/held").header(TIMEOUT, "300").send());
+    for answer in futures::future::join_all(late).await {
+        answer.assert_error(504, "deadline_passed");
+    }
+    // The gate stays shut; they are gone all the same, and the connections can be used again.
+    eventually("they are cancelled", || async { !waits_for_the_gate(&app) }).await;
+    for _ in 0..4 {
+        app.anonymous()
+            .get("/health/ready")
+            .send()
+            .await
+            .assert_status(200);
+    }
+    // What ended in time was not touched, nor is what comes after it.
+    gate.batch_execute(&format!("SELECT pg_advisory_unlock({GATE})"))
+        .expect("it was locked");
+    let open = app.anonymous().get("/held").header(TIMEOUT, "10000");
+    open.send().await.assert_status(200);
+}
+
+#[actix_web::test]
+async fn work_of_somebody_who_leaves_before_the_deadline_is_done_all_the_same() {
+    let app = App::start().await;
+    let mut gate = app.connect();
+    gate.batch_execute(&format!("SELECT pg_advisory_lock({GATE})"))
+        .expect("the gate is free");
+    let asked = tokio::spawn(app.anonymous().get("/held").header(TIMEOUT, "20000").send());
+    eventually("it waits", || async { waits_for_the_gate(&app) }).await;
+    asked.abort();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(waits_for_the_gate(&app));
+    gate.batch_execute(&format!("SELECT pg_advisory_unlock({GATE})"))
+        .expect("it was locked");
+    eventually("it is done", || async { !waits_for_the_gate(&app) }).await;
 }
 
 #[actix_web::test]
