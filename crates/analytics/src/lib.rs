@@ -67,16 +67,12 @@ impl Service for Analytics {
     }
 
     async fn bind(settings: Settings) -> anyhow::Result<Self> {
-        let redis_url = settings.base.redis_url.clone();
         let mut starting = Starting::new(settings.base, Self::migrations()).await?;
         let host = starting.host.clone();
         jobs::maintain::at_start(&host).await?;
         let reads = Reads::start(&mut starting, &settings.replica);
         let (live, commits) = Live::new();
-        starting.spawn(
-            "live",
-            live::run(host.clone(), live.clone(), redis_url, commits),
-        );
+        starting.spawn("live", live::run(host.clone(), live.clone(), commits));
         let counters = Counters::new(&host.metrics);
         let pipeline = Pipeline::start(&mut starting, settings.limits, &counters, &live);
         let maintenance = jobs::maintain::run(host.clone(), settings.retention_days, settings.past);

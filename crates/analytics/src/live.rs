@@ -8,7 +8,6 @@ use std::time::Duration;
 use chassis::Host;
 use chrono::{DateTime, Utc};
 use common::WorkspaceId;
-use common::values::Secret;
 use deadpool_redis::redis;
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
@@ -112,9 +111,9 @@ impl Live {
 }
 
 /// Tells commits and hears of them until the service stops.
-pub async fn run(host: Host, live: Live, url: Option<Secret>, commits: Commits) {
+pub async fn run(host: Host, live: Live, commits: Commits) {
     let Commits(mut commits) = commits;
-    let Some(url) = url else {
+    let Some(redis) = &host.redis else {
         // Alone: what is committed here is all there is.
         loop {
             tokio::select! {
@@ -126,7 +125,7 @@ pub async fn run(host: Host, live: Live, url: Option<Secret>, commits: Commits) 
     loop {
         let connected = tokio::select! {
             () = host.stop.cancelled() => return,
-            done = connected(&live, &url, &mut commits) => done,
+            done = connected(&live, redis.client(), &mut commits) => done,
         };
         if let Err(error) = connected {
             tracing::warn!(%error, "redis is away: who watches looks every now and then");
@@ -145,10 +144,9 @@ pub async fn run(host: Host, live: Live, url: Option<Secret>, commits: Commits) 
 /// Works until the connection ends.
 async fn connected(
     live: &Live,
-    url: &Secret,
+    client: &redis::Client,
     commits: &mut mpsc::UnboundedReceiver<(WorkspaceId, DateTime<Utc>)>,
 ) -> redis::RedisResult<()> {
-    let client = redis::Client::open(url.expose())?;
     let mut publisher = client.get_multiplexed_async_connection().await?;
     let mut subscriber = client.get_async_pubsub().await?;
     subscriber.subscribe(CHANNEL).await?;

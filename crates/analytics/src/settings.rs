@@ -54,7 +54,7 @@ impl Settings {
         Self {
             base,
             replica: ReplicaSettings::read(read),
-            leads_url: read.url("LEADS_URL"),
+            leads_url: read.peer("LEADS_URL"),
             public_url: read.url("CLARION_PUBLIC_URL"),
             keyring,
             salt: secret,

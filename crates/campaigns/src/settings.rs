@@ -32,9 +32,9 @@ impl Settings {
         let strict = base.environment == Environment::Prod;
         Self {
             base,
-            leads: read.url("LEADS_URL"),
-            notifications: read.url("NOTIFICATIONS_URL"),
-            analytics: read.url("ANALYTICS_URL"),
+            leads: read.peer("LEADS_URL"),
+            notifications: read.peer("NOTIFICATIONS_URL"),
+            analytics: read.peer("ANALYTICS_URL"),
             rules: Rules {
                 require_authenticated_domain: read.or("REQUIRE_AUTHENTICATED_DOMAIN", strict),
                 check_private_links: read.or("CHECK_PRIVATE_LINKS", false),

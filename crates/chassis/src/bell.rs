@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::auth::Service;
-use common::values::Secret;
 use deadpool_redis::redis;
 use futures::StreamExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use crate::redis::Redis;
 
 const CHANNEL: &str = "clarion:bell:";
 /// A connection that lasted this long was a good one.
@@ -63,14 +64,20 @@ impl Bell {
 
     /// Publishes this service's rings and listens for the others', until `stop`. Reconnects as
     /// long as Redis is away.
-    pub async fn run(self, service: Service, ringer: Ringer, url: Secret, stop: CancellationToken) {
+    pub async fn run(
+        self,
+        service: Service,
+        ringer: Ringer,
+        redis: Redis,
+        stop: CancellationToken,
+    ) {
         const SHORTEST: Duration = Duration::from_millis(200);
         let mut pause = SHORTEST;
         loop {
             let started = Instant::now();
             let connected = tokio::select! {
                 () = stop.cancelled() => return,
-                result = self.connected(service, &ringer, &url) => result,
+                result = self.connected(service, &ringer, redis.client()) => result,
             };
             if let Err(error) = connected {
                 tracing::warn!(%error, "redis is away: events are polled");
@@ -90,9 +97,8 @@ impl Bell {
         &self,
         service: Service,
         ringer: &Ringer,
-        url: &Secret,
+        client: &redis::Client,
     ) -> redis::RedisResult<()> {
-        let client = redis::Client::open(url.expose())?;
         let mut publisher = client.get_multiplexed_async_connection().await?;
         let mut subscriber = client.get_async_pubsub().await?;
         subscriber.psubscribe(format!("{CHANNEL}*")).await?;

@@ -20,6 +20,7 @@ use url::Url;
 use crate::error::{Fault, Unavailable};
 use crate::http::context;
 use crate::respond_with_problem;
+use crate::tls::Authority;
 
 /// How long a peer may take when the caller does not say otherwise.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -75,14 +76,29 @@ impl PeerError {
 
 /// The outbound HTTP client: no redirects, no ambient proxy, `TCP_NODELAY`.
 pub fn http() -> reqwest::Client {
+    builder()
+        .build()
+        .expect("the client's settings are constants")
+}
+
+/// The client for other services: over TLS it believes this authority alone, and without one
+/// nobody.
+pub fn inside(authority: Option<&Arc<Authority>>) -> anyhow::Result<reqwest::Client> {
+    let builder = builder().http1_only();
+    let builder = match authority {
+        Some(authority) => builder.tls_backend_preconfigured(authority.client()?),
+        None => builder.tls_certs_only([]),
+    };
+    Ok(builder.build()?)
+}
+
+fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .tcp_nodelay(true)
         .connect_timeout(Duration::from_secs(3))
         .pool_max_idle_per_host(8)
-        .build()
-        .expect("the client's settings are constants")
 }
 
 /// Signs a service token: identity's own way to one.

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::redis::Redis;
 use crate::refusals::Refusals;
 use crate::settings::{Base, Environment, Reader};
+use crate::tls::{Authority, Certificate};
 use crate::{Clock, Db, client, idempotency, migrate, outbox};
 
 /// A service of the house: what `main`, `clarion up` and the tests need to know of it.
@@ -57,6 +58,7 @@ pub struct Host {
     pub parts: Parts,
     pub verifier: Arc<Verifier>,
     pub clock: Clock,
+    /// For other services; see [`client::inside`].
     pub http: reqwest::Client,
     pub tokens: Arc<ServiceTokens>,
     pub stop: CancellationToken,
@@ -71,6 +73,7 @@ pub struct Starting {
     pub host: Host,
     listener: TcpListener,
     address: SocketAddr,
+    certificate: Option<Arc<Certificate>>,
     tasks: Tasks,
 }
 
@@ -88,18 +91,32 @@ impl std::fmt::Debug for Starting {
 impl Starting {
     /// Applies migrations, opens the listener and the pools.
     pub async fn new(base: Base, migrations: EmbeddedMigrations) -> anyhow::Result<Self> {
-        let http = client::http();
-        let verifier = Verifier::remote(http.clone(), &base.identity_url, base.clock.clone());
-        Self::with_verifier(base, migrations, http, verifier).await
+        let (identity, clock) = (base.identity_url.clone(), base.clock.clone());
+        let remote = |http| Verifier::remote(http, &identity, clock);
+        Self::verifying(base, migrations, remote).await
     }
 
     /// The same with a verifier of one's own, for `identity`, which holds the keys.
     pub async fn with_verifier(
         base: Base,
         migrations: EmbeddedMigrations,
-        http: reqwest::Client,
         verifier: Verifier,
     ) -> anyhow::Result<Self> {
+        Self::verifying(base, migrations, |_| verifier).await
+    }
+
+    async fn verifying(
+        base: Base,
+        migrations: EmbeddedMigrations,
+        verifier: impl FnOnce(reqwest::Client) -> Verifier,
+    ) -> anyhow::Result<Self> {
+        let certificate = base.certificate.map(Certificate::open).transpose()?;
+        let authority = base.authority.map(Authority::open).transpose()?;
+        let redis = base.redis_url.as_ref();
+        let redis = redis.map(|url| Redis::new(url, authority.as_ref()));
+        let redis = redis.transpose()?;
+        let http = client::inside(authority.as_ref())?;
+        let verifier = verifier(http.clone());
         let (url, service) = (base.database_url.clone(), base.service);
         tokio::task::spawn_blocking(move || migrate::run(&url, service, migrations)).await??;
         let (listener, address) = base.listen.open()?;
@@ -119,7 +136,7 @@ impl Starting {
                 base.database_pool,
                 ringer.clone(),
             ),
-            redis: base.redis_url.as_ref().map(Redis::new).transpose()?,
+            redis: redis.clone(),
             bell: bell.clone(),
             metrics: Metrics::new(service.as_str()),
             parts: Parts::default(),
@@ -137,12 +154,20 @@ impl Starting {
             host,
             listener,
             address,
+            certificate: certificate.clone(),
             tasks: Vec::new(),
         };
-        if let Some(url) = base.redis_url {
+        if let Some(certificate) = certificate {
+            starting.spawn("certificate", certificate.watch(stop.clone()));
+        }
+        if let Some(authority) = authority {
+            starting.spawn("authority", authority.watch(stop.clone()));
+        }
+        if let Some(redis) = redis {
             let revocations = Arc::clone(starting.host.verifier.revocations());
-            starting.spawn("revocations", revocations.follow(url.clone(), stop.clone()));
-            starting.spawn("bell", bell.run(service, ringer, url, stop));
+            let following = revocations.follow(redis.clone(), stop.clone());
+            starting.spawn("revocations", following);
+            starting.spawn("bell", bell.run(service, ringer, redis, stop));
         }
         let housekeeper = starting.host.clone();
         starting.spawn("housekeeping", housekeeper.housekeeping());
@@ -170,9 +195,11 @@ impl Starting {
         let Self {
             host,
             listener,
+            certificate,
             tasks,
             ..
         } = self;
+        let tls = certificate.map(|it| it.server_inside()).transpose()?;
         let (own_stop, service) = (host.stop.clone(), host.service);
         let (notice, drain, close) = (host.notice, host.drain, CancellationToken::new());
         let mut running = JoinSet::new();
@@ -182,7 +209,7 @@ impl Starting {
                 name
             });
         }
-        let server = server::serve(host, listener, openapi, routes, close.clone());
+        let server = server::serve(host, listener, tls, openapi, routes, close.clone());
         tokio::pin!(server);
         let failure = tokio::select! {
             () = stop.cancelled() => None,

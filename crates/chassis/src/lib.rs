@@ -30,6 +30,7 @@ pub mod sealing;
 pub mod settings;
 pub mod sql;
 pub mod telemetry;
+pub mod tls;
 
 pub use clock::Clock;
 pub use db::Db;

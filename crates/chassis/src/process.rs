@@ -12,6 +12,7 @@ use crate::memory;
 use crate::migrate;
 use crate::settings::Source;
 use crate::telemetry::LogSettings;
+use crate::tls;
 
 /// Runs service `S` as its own process: `serve` (the default), `migrate`, or `health`.
 pub fn main<S: Service>() -> ExitCode {
@@ -88,13 +89,25 @@ fn look<S: Service>() -> anyhow::Result<()> {
     let mut read = source.reader();
     let key = format!("{}_HTTP_ADDR", S::NAME.as_str().to_uppercase());
     let address: SocketAddr = read.or(&key, SocketAddr::from(([127, 0, 0, 1], S::PORT)));
-    let mut address = read.finish(address)?;
+    let files = tls::Files::read(&mut read, S::NAME);
+    let (mut address, files) = read.finish((address, files))?;
     if address.ip().is_unspecified() {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     let deadline = Duration::from_secs(3);
     let mut stream = TcpStream::connect_timeout(&address, deadline)?;
     stream.set_read_timeout(Some(deadline))?;
+    stream.set_write_timeout(Some(deadline))?;
+    match files {
+        Some(files) => {
+            let mut session = tls::to_oneself(&files)?;
+            is_alive(tokio_rustls::rustls::Stream::new(&mut session, &mut stream))
+        }
+        None => is_alive(stream),
+    }
+}
+
+fn is_alive(mut stream: impl Read + Write) -> anyhow::Result<()> {
     stream.write_all(b"GET /health/live HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = [0; 12];
     stream.read_exact(&mut answer)?;

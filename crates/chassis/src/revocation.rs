@@ -12,10 +12,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Utc;
 use common::auth::{Identity, Subject, Verified};
-use common::values::Secret;
 use deadpool_redis::redis::{self, AsyncConnectionConfig, RedisResult, aio::ConnectionLike};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::redis::Redis;
 
 const STREAM: &str = "clarion:revocations";
 /// A revocation is remembered longer than any token lives.
@@ -197,7 +198,7 @@ impl Revocations {
 
     /// Follows the stream until `stop`; reconnects as long as Redis is away, and goes on where it
     /// was.
-    pub async fn follow(self: Arc<Self>, url: Secret, stop: CancellationToken) {
+    pub async fn follow(self: Arc<Self>, redis: Redis, stop: CancellationToken) {
         const SHORTEST: Duration = Duration::from_millis(50);
         let mut last = format!("{}-0", (Utc::now().timestamp() - KEPT_S) * 1_000);
         let mut pause = SHORTEST;
@@ -205,7 +206,7 @@ impl Revocations {
             let before = last.clone();
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
-                ended = self.connected(&url, &mut last) => ended,
+                ended = self.connected(redis.client(), &mut last) => ended,
             };
             let was_there = self.is_fresh() || before != last;
             self.note(None);
@@ -223,8 +224,7 @@ impl Revocations {
     }
 
     /// Reads until the connection ends.
-    async fn connected(&self, url: &Secret, last: &mut String) -> RedisResult<()> {
-        let client = redis::Client::open(url.expose())?;
+    async fn connected(&self, client: &redis::Client, last: &mut String) -> RedisResult<()> {
         // A block takes longer than an ordinary answer may; the time limit below is ours.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(2)))

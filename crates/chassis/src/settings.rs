@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use common::auth::Service;
 use common::values::Secret;
 use url::Url;
+
+use crate::tls;
 
 /// Where settings come from. Later layers win.
 #[derive(Clone, Debug, Default)]
@@ -103,6 +105,27 @@ impl Reader<'_> {
             self.missing(key);
             Url::parse("http://unset.invalid").expect("a constant URL")
         })
+    }
+
+    /// The URL of another service in `key`, which must be set.
+    pub fn peer(&mut self, key: &str) -> Url {
+        let url = self.url(key);
+        self.believed(key, &url);
+        url
+    }
+
+    /// The URL of another service in `key`, if it is set.
+    pub fn optional_peer(&mut self, key: &str) -> Option<Url> {
+        let url = self.optional(key)?;
+        self.believed(key, &url);
+        Some(url)
+    }
+
+    /// Nobody inside is believed unless somebody says who: such a service could never be asked.
+    fn believed(&mut self, key: &str, url: &Url) {
+        if url.scheme() == "https" && self.text(tls::AUTHORITY).is_none() {
+            self.refuse(key, format!("{} must be set with https://", tls::AUTHORITY));
+        }
     }
 
     /// The secret in `key`, or in the file that `<key>_FILE` names; it must be set.
@@ -208,6 +231,10 @@ pub struct Base {
     pub service: Service,
     pub environment: Environment,
     pub listen: Listen,
+    /// With it, the service speaks TLS only.
+    pub certificate: Option<tls::Files>,
+    /// Who is believed of services that are asked over TLS.
+    pub authority: Option<PathBuf>,
     /// Connects as this service's own role.
     pub database_url: Secret,
     /// Most connections this process opens.
@@ -239,6 +266,8 @@ impl Base {
             service,
             environment: read.or("CLARION_ENV", Environment::Local),
             listen: Listen::Address(address),
+            certificate: tls::Files::read(read, service),
+            authority: read.optional("CLARION_TLS_CA"),
             database_url: match service {
                 // The only one without a database.
                 Service::Gateway => Secret::new(""),
@@ -250,7 +279,7 @@ impl Base {
                 Service::Identity => {
                     Url::parse(&format!("http://{address}")).expect("an address makes a URL")
                 }
-                _ => read.url("IDENTITY_URL"),
+                _ => read.peer("IDENTITY_URL"),
             },
             service_secret: read.secret("CLARION_SERVICE_SECRET"),
             workers: read.or("HTTP_WORKERS", cores),

@@ -12,7 +12,6 @@ use actix_web::rt;
 use chassis::bell::{Bell, Ringer};
 use chassis::redis::Redis;
 use common::auth::{Caller, Service};
-use common::values::Secret;
 use deadpool_redis::redis;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -46,13 +45,13 @@ impl Freshness {
     }
 
     /// Listens for events, until `stop`.
-    pub(crate) async fn follow(self: Arc<Self>, url: Secret, stop: CancellationToken) {
+    pub(crate) async fn follow(self: Arc<Self>, redis: Redis, stop: CancellationToken) {
         /// Everything is old after this anyway.
         const LONGEST: Duration = Duration::from_secs(3600);
         let bell = Bell::default();
         let listening = bell
             .clone()
-            .run(Service::Gateway, Ringer::default(), url, stop.clone());
+            .run(Service::Gateway, Ringer::default(), redis, stop.clone());
         let each = Service::ALL.iter().map(|service| async {
             loop {
                 bell.wait(*service, LONGEST).await;

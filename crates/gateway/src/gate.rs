@@ -15,14 +15,13 @@ use chassis::auth::Verifier;
 use chassis::metrics::{Metrics, Timing};
 use chassis::redis::Redis;
 use chassis::refusals::Refusals;
-use common::values::Secret;
+use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access_log::AccessLog;
 use crate::cache::Freshness;
 use crate::credentials::Exchange;
-use crate::front::Tls;
 use crate::limits::Limits;
 use crate::networks::Networks;
 use crate::table::Table;
@@ -40,14 +39,16 @@ pub(crate) struct Shared {
     pub(crate) routes_file: Option<PathBuf>,
     /// Where the settings say that the services are.
     pub(crate) urls: BTreeMap<String, String>,
+    /// How those are spoken to that are to be spoken to over TLS.
+    pub(crate) inside_tls: Option<Arc<ClientConfig>>,
     pub(crate) limits: Limits,
     pub(crate) freshness: Arc<Freshness>,
-    pub(crate) redis_url: Option<Secret>,
+    pub(crate) redis: Option<Redis>,
     pub(crate) trusted: Networks,
     pub(crate) inside: Networks,
     pub(crate) docs: bool,
     pub(crate) refusals: Refusals,
-    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) public_url: Url,
     pub(crate) cors_origins: Vec<String>,
     pub(crate) timeout: Duration,
@@ -72,11 +73,12 @@ pub(crate) struct Ingredients {
     pub(crate) table: Table,
     pub(crate) routes_file: Option<PathBuf>,
     pub(crate) urls: BTreeMap<String, String>,
-    pub(crate) redis_url: Option<Secret>,
+    pub(crate) inside_tls: Option<Arc<ClientConfig>>,
+    pub(crate) redis: Option<Redis>,
     pub(crate) trusted: Networks,
     pub(crate) inside: Networks,
     pub(crate) docs: bool,
-    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) public_url: Url,
     pub(crate) cors_origins: Vec<String>,
     pub(crate) timeout: Duration,
@@ -94,9 +96,10 @@ impl Shared {
             generation: AtomicU64::new(0),
             routes_file: from.routes_file,
             urls: from.urls,
+            inside_tls: from.inside_tls,
             limits: Limits::default(),
             freshness: Arc::default(),
-            redis_url: from.redis_url,
+            redis: from.redis,
             trusted: from.trusted,
             inside: from.inside,
             docs: from.docs,
@@ -154,10 +157,7 @@ impl Gate {
         let view = RefCell::new(Rc::new(View::of(&shared)));
         let log = RefCell::new(AccessLog::new(shared.access_log.clone()));
         // A URL that cannot be one was refused at the start.
-        let redis = shared
-            .redis_url
-            .as_ref()
-            .and_then(|url| Redis::new(url).ok());
+        let redis = shared.redis.as_ref().and_then(|redis| redis.apart().ok());
         Self {
             redis,
             close: shared.close.child_token(),

@@ -37,14 +37,16 @@ use chassis::client::{Peer, ServiceTokens};
 use chassis::metrics::Metrics;
 use chassis::redis::Redis;
 use chassis::settings::{Base, Reader};
+use chassis::tls::{Authority, Certificate};
 use chassis::{Service, client};
 use common::auth::Service as Name;
 use diesel_migrations::EmbeddedMigrations;
+use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::credentials::Exchange;
-use crate::front::{Ending, Tls};
+use crate::front::Ending;
 use crate::gate::{Ingredients, Shared};
 pub use crate::networks::Networks;
 pub use crate::settings::{Origins, Settings};
@@ -57,6 +59,8 @@ pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
+    certificate: Option<Arc<Certificate>>,
+    authority: Option<Arc<Authority>>,
     workers: usize,
     ending: Ending,
 }
@@ -80,11 +84,17 @@ impl Service for Gateway {
 
     async fn bind(settings: Settings) -> anyhow::Result<Self> {
         let urls = settings.urls();
-        let table = table(settings.routes_file.as_deref(), &urls)?;
-        let tls = settings.tls.map(Tls::open).transpose()?;
-        let access_log = settings.access_log.as_deref().map(open_log).transpose()?;
         let base = settings.base;
-        let (http, identity) = (client::http(), base.identity_url);
+        let certificate = base.certificate.map(Certificate::open).transpose()?;
+        let authority = base.authority.map(Authority::open).transpose()?;
+        let redis = base.redis_url.as_ref();
+        let redis = redis.map(|url| Redis::new(url, authority.as_ref()));
+        let redis = redis.transpose()?;
+        let inside_tls = authority.as_ref().map(Authority::client).transpose()?;
+        let inside_tls = inside_tls.map(Arc::new);
+        let table = table(settings.routes_file.as_deref(), &urls, inside_tls.as_ref())?;
+        let access_log = settings.access_log.as_deref().map(open_log).transpose()?;
+        let (http, identity) = (client::inside(authority.as_ref())?, base.identity_url);
         let tokens = ServiceTokens::new(http.clone(), &identity, Self::NAME, &base.service_secret);
         let peer = Peer::new(
             Name::Identity,
@@ -95,7 +105,7 @@ impl Service for Gateway {
         let (listener, address) = base.listen.open()?;
         let public_url = match settings.public_url {
             Some(url) => url,
-            None if tls.is_some() => Url::parse(&format!("https://{address}"))?,
+            None if certificate.is_some() => Url::parse(&format!("https://{address}"))?,
             None => Url::parse(&format!("http://{address}"))?,
         };
         let verifier = Verifier::remote(http, &identity, base.clock);
@@ -106,11 +116,12 @@ impl Service for Gateway {
             table,
             routes_file: settings.routes_file,
             urls,
-            redis_url: base.redis_url,
+            inside_tls,
+            redis,
             trusted: settings.trusted_proxies,
             inside: settings.inside,
             docs: settings.docs,
-            tls: tls.map(Arc::new),
+            tls: certificate.as_ref().map(front_tls).transpose()?,
             public_url,
             cors_origins: settings.cors_origins.0,
             timeout: settings.timeout,
@@ -122,6 +133,8 @@ impl Service for Gateway {
             listener,
             address,
             shared,
+            certificate,
+            authority,
             workers: base.workers.max(1),
             ending: Ending {
                 notice: base.notice,
@@ -139,30 +152,43 @@ impl Service for Gateway {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(table::watch(Arc::clone(&shared)));
         tasks.spawn(upstream::watch(Arc::clone(&shared)));
-        if let Some(url) = shared.redis_url.clone() {
-            let redis = Redis::new(&url)?;
+        if let Some(redis) = shared.redis.clone() {
             let freshness = Arc::clone(&shared.freshness);
-            tasks.spawn(freshness.follow(url.clone(), shared.close.clone()));
-            tasks.spawn(limits::sync(Arc::clone(&shared), redis));
+            tasks.spawn(freshness.follow(redis.clone(), shared.close.clone()));
+            tasks.spawn(limits::sync(Arc::clone(&shared), redis.clone()));
             let revocations = Arc::clone(shared.verifier.revocations());
-            tasks.spawn(revocations.follow(url, shared.close.clone()));
+            tasks.spawn(revocations.follow(redis, shared.close.clone()));
         }
-        if let Some(tls) = &shared.tls {
-            tasks.spawn(Arc::clone(tls).watch(shared.close.clone()));
+        if let Some(certificate) = self.certificate {
+            tasks.spawn(certificate.watch(shared.close.clone()));
+        }
+        if let Some(authority) = self.authority {
+            tasks.spawn(authority.watch(shared.close.clone()));
         }
         // Dropping the set ends them.
         front::serve(self.listener, self.shared, self.workers, self.ending, stop).await
     }
 }
 
+/// Clients may choose between the versions of HTTP.
+fn front_tls(certificate: &Arc<Certificate>) -> anyhow::Result<Arc<ServerConfig>> {
+    let mut config = certificate.server()?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 /// The table of the file that the settings name, or the one that is compiled in.
-fn table(file: Option<&Path>, urls: &BTreeMap<String, String>) -> anyhow::Result<Table> {
+fn table(
+    file: Option<&Path>,
+    urls: &BTreeMap<String, String>,
+    tls: Option<&Arc<ClientConfig>>,
+) -> anyhow::Result<Table> {
     let text = match file {
         Some(path) => &std::fs::read_to_string(path)
             .with_context(|| format!("GATEWAY_ROUTES_FILE: {}", path.display()))?,
         None => table::DEFAULT,
     };
-    let read = Table::read(text, urls, &Pools::new());
+    let read = Table::read(text, urls, tls, &Pools::new());
     read.map_err(|error| match file {
         Some(path) => anyhow::anyhow!("{}: {error}", path.display()),
         None => error.into(),

@@ -10,7 +10,6 @@ use chassis::settings::{Base, Listen, Reader};
 use common::auth::Service;
 use url::Url;
 
-use crate::front::TlsFiles;
 use crate::networks::Networks;
 
 /// What the gateway needs to know to start.
@@ -33,8 +32,6 @@ pub struct Settings {
     pub inside: Networks,
     /// Whether the API's documents are shown.
     pub docs: bool,
-    /// With it, the gateway speaks TLS itself.
-    pub(crate) tls: Option<TlsFiles>,
     /// The table of routes, where it is not the one that is compiled in.
     pub routes_file: Option<PathBuf>,
     /// Where a line for each request goes, if anywhere.
@@ -74,24 +71,6 @@ fn origin(text: &str) -> Result<String, String> {
     Ok(origin.ascii_serialization())
 }
 
-/// Both files, or neither.
-fn tls(read: &mut Reader<'_>) -> Option<TlsFiles> {
-    let certificate: Option<PathBuf> = read.optional("GATEWAY_TLS_CERTIFICATE");
-    let key: Option<PathBuf> = read.optional("GATEWAY_TLS_KEY");
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
-        (None, None) => None,
-        (Some(_), None) => {
-            read.refuse("GATEWAY_TLS_KEY", "is needed with GATEWAY_TLS_CERTIFICATE");
-            None
-        }
-        (None, Some(_)) => {
-            read.refuse("GATEWAY_TLS_CERTIFICATE", "is needed with GATEWAY_TLS_KEY");
-            None
-        }
-    }
-}
-
 impl Settings {
     /// Reads the common settings, the services' URLs, `MAILBOX_URL`, `CLARION_PUBLIC_URL`,
     /// `CLARION_CORS_ORIGINS` and what begins with `GATEWAY_`. It listens on `GATEWAY_HTTP_ADDR`, or
@@ -105,17 +84,16 @@ impl Settings {
             base.listen = Listen::Address(address);
         }
         Self {
-            campaigns_url: read.url("CAMPAIGNS_URL"),
-            leads_url: read.url("LEADS_URL"),
-            notifications_url: read.url("NOTIFICATIONS_URL"),
-            analytics_url: read.url("ANALYTICS_URL"),
-            mailbox_url: read.optional("MAILBOX_URL"),
+            campaigns_url: read.peer("CAMPAIGNS_URL"),
+            leads_url: read.peer("LEADS_URL"),
+            notifications_url: read.peer("NOTIFICATIONS_URL"),
+            analytics_url: read.peer("ANALYTICS_URL"),
+            mailbox_url: read.optional_peer("MAILBOX_URL"),
             public_url: read.optional("CLARION_PUBLIC_URL"),
             cors_origins: read.or("CLARION_CORS_ORIGINS", Origins::default()),
             trusted_proxies: read.or("GATEWAY_TRUSTED_PROXIES", Networks::default()),
             inside: read.or("GATEWAY_INSIDE", Networks::private()),
             docs: read.or("GATEWAY_DOCS", true),
-            tls: tls(read),
             routes_file: read.optional("GATEWAY_ROUTES_FILE"),
             access_log: read.optional("GATEWAY_ACCESS_LOG"),
             most_in_hand: read.or("GATEWAY_MOST_IN_HAND", 4096),

@@ -76,8 +76,7 @@ impl Service for Identity {
         // It holds the keys itself; they are handed in as soon as they are read.
         let verifier = Verifier::local(KeySet::default(), clock);
         let mut starting =
-            Starting::with_verifier(settings.base, Self::migrations(), client::http(), verifier)
-                .await?;
+            Starting::with_verifier(settings.base, Self::migrations(), verifier).await?;
         let host = starting.host.clone();
         sealed::everything(&host, &settings.vault).await?;
         let keys = Keys::start(&host, settings.vault.clone()).await?;
@@ -90,8 +89,7 @@ impl Service for Identity {
         ];
         let oidc = settings.oidc.zip(settings.public_url.clone());
         let oidc = oidc.map(|(oidc, public_url)| {
-            let (http, clock) = (host.http.clone(), host.clock.clone());
-            Provider::new(oidc, &public_url, http, clock)
+            Provider::new(oidc, &public_url, client::http(), host.clock.clone())
         });
         let post = settings.notifications_url.zip(settings.public_url);
         let post = post.map(|(url, public_url)| mails::Post {

@@ -132,12 +132,12 @@ impl Settings {
             oidc: Oidc::read(read, public_url.as_ref()),
             first_owner: first_owner(read),
             registration: read.or("IDENTITY_REGISTRATION", default),
-            notifications_url: read.optional("NOTIFICATIONS_URL"),
+            notifications_url: read.optional_peer("NOTIFICATIONS_URL"),
             public_url,
             vault,
-            leads_url: read.optional("LEADS_URL"),
-            campaigns_url: read.optional("CAMPAIGNS_URL"),
-            analytics_url: read.optional("ANALYTICS_URL"),
+            leads_url: read.optional_peer("LEADS_URL"),
+            campaigns_url: read.optional_peer("CAMPAIGNS_URL"),
+            analytics_url: read.optional_peer("ANALYTICS_URL"),
             base,
         }
     }

@@ -22,8 +22,8 @@ impl Settings {
     pub(crate) fn read(read: &mut Reader<'_>, base: Base) -> Self {
         Self {
             base,
-            notifications: read.url("NOTIFICATIONS_URL"),
-            analytics: read.url("ANALYTICS_URL"),
+            notifications: read.peer("NOTIFICATIONS_URL"),
+            analytics: read.peer("ANALYTICS_URL"),
             public_url: read.url("CLARION_PUBLIC_URL"),
             keys: Keyring::new(read.secret("CLARION_LINK_SECRET")),
             import_limit: read.or("LEADS_IMPORT_LIMIT_MB", 1024_u64) * 1024 * 1024,

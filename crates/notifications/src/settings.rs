@@ -72,9 +72,9 @@ impl Settings {
         Self {
             base,
             webhooks: webhooks::Settings::read(read, environment),
-            leads_url: read.url("LEADS_URL"),
-            campaigns_url: read.optional("CAMPAIGNS_URL"),
-            analytics_url: read.optional("ANALYTICS_URL"),
+            leads_url: read.peer("LEADS_URL"),
+            campaigns_url: read.optional_peer("CAMPAIGNS_URL"),
+            analytics_url: read.optional_peer("ANALYTICS_URL"),
             public_url: read.url("CLARION_PUBLIC_URL"),
             link_keys,
             canary_links: read.or("CANARY_LINKS", true),

@@ -29,8 +29,13 @@ pub struct Response {
 
 impl Client {
     pub fn new(base: impl Into<String>, token: Option<String>) -> Self {
+        Self::over(chassis::client::http(), base, token)
+    }
+
+    /// The same by this client.
+    pub fn over(http: reqwest::Client, base: impl Into<String>, token: Option<String>) -> Self {
         Self {
-            http: chassis::client::http(),
+            http,
             base: base.into(),
             token,
         }

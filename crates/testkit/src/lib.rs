@@ -2,6 +2,7 @@
 //! clients that hold a role, and stand-ins for the other services.
 
 mod app;
+mod authority;
 mod client;
 mod database;
 mod dns;
@@ -12,6 +13,7 @@ mod peers;
 mod servers;
 
 pub use app::{Setup, TestService};
+pub use authority::{Authority, Certificate};
 pub use client::{Client, Request, Response};
 pub use database::Database;
 pub use dns::Zone;

@@ -21,6 +21,17 @@ pub struct Logged {
 impl Logged {
     /// Starts `binary` and waits until it is ready.
     pub async fn start(binary: &str, name: Name, settings: &[(&str, &str)]) -> Self {
+        let logged = Self::begin(binary, name, settings);
+        eventually("the process is ready", || async {
+            let ready = logged.client.get("/health/ready").try_send().await;
+            ready.is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
+        logged
+    }
+
+    /// Starts `binary`, which may never be ready.
+    pub fn begin(binary: &str, name: Name, settings: &[(&str, &str)]) -> Self {
         let address = {
             let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
             free.local_addr().expect("an address")
@@ -43,18 +54,12 @@ impl Logged {
             .spawn()
             .expect("the binary starts");
         let client = Client::new(format!("http://{address}"), None);
-        let logged = Self {
+        Self {
             child,
             log,
             address,
             client,
-        };
-        eventually("the process is ready", || async {
-            let ready = logged.client.get("/health/ready").try_send().await;
-            ready.is_ok_and(|answer| answer.status == 200)
-        })
-        .await;
-        logged
+        }
     }
 
     pub fn url(&self) -> String {

@@ -29,7 +29,7 @@ async fn stage(servers: &Servers, database: &Arc<Database>) -> (App, Visits) {
         .with("ANALYTICS_VISITS_FLUSH_SECONDS", "3600")
         .start()
         .await;
-    let redis = Redis::new(&Secret::new(servers.redis.url())).expect("a URL of a Redis");
+    let redis = Redis::new(&Secret::new(servers.redis.url()), None).expect("a URL of a Redis");
     let db = Db::new(&database.url, "analytics", 2, Ringer::default());
     let visits = Visits::of(Some(redis), db, app.clock.clone()).await;
     (app, visits.expect("the database says which it is"))
@@ -43,7 +43,7 @@ fn stored(app: &App, page: &str, visits: i64) -> bool {
 }
 
 async fn in_redis(servers: &Servers, command: &str) {
-    let redis = Redis::new(&Secret::new(servers.redis.url())).expect("a URL of a Redis");
+    let redis = Redis::new(&Secret::new(servers.redis.url()), None).expect("a URL of a Redis");
     let mut connection = redis.get().await.expect("Redis answers");
     let done: Result<(), _> = redis::cmd(command).query_async(&mut connection).await;
     done.expect(command);
@@ -111,7 +111,7 @@ async fn a_flush_that_was_cut_off_is_added_once() {
     // It reaches the database, and Redis never hears of it.
     let mut conn = database.connect();
     let namespace = analytics::store::visits::namespace(&mut conn).expect("a name");
-    let redis = Redis::new(&Secret::new(servers.redis.url())).expect("a URL of a Redis");
+    let redis = Redis::new(&Secret::new(servers.redis.url()), None).expect("a URL of a Redis");
     let mut connection = redis.get().await.expect("Redis answers");
     let key = format!("clarion:{{visits:{namespace}}}:new");
     let mut get = redis::cmd("HGET");

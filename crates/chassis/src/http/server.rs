@@ -11,6 +11,7 @@ use actix_web::http::header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error, HttpMessage, HttpServer};
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::context::RequestContext;
@@ -31,6 +32,7 @@ pub fn etag(version: i64) -> (&'static str, String) {
 pub(crate) async fn serve(
     host: Host,
     listener: std::net::TcpListener,
+    tls: Option<ServerConfig>,
     openapi: utoipa::openapi::OpenApi,
     routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
     close: CancellationToken,
@@ -60,11 +62,13 @@ pub(crate) async fn serve(
     .client_request_timeout(Duration::from_secs(10))
     .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(drain.as_secs())
-    .disable_signals()
-    .listen(listener)?
-    .run();
-    let handle = server.handle();
-    let running = server;
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+        None => server.listen(listener)?,
+    };
+    let running = server.run();
+    let handle = running.handle();
     tokio::pin!(running);
     tokio::select! {
         ended = &mut running => ended,

@@ -13,3 +13,5 @@ mod outbox;
 mod peers;
 mod probe;
 mod stop;
+mod stores;
+mod tls;

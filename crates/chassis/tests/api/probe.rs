@@ -252,6 +252,8 @@ pub(crate) fn base(database: &Database, clock: &Clock, redis: Option<String>) ->
         service: Probe::NAME,
         environment: Environment::Local,
         listen: Listen::Address(SocketAddr::from(([127, 0, 0, 1], 0))),
+        certificate: None,
+        authority: None,
         database_url: database.url.clone(),
         database_pool: 4,
         redis_url: redis.map(Secret::new),

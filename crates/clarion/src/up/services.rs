@@ -148,7 +148,12 @@ async fn bind<S: Service>(source: Source, listener: TcpListener) -> anyhow::Resu
     let mut read = source.reader();
     let settings = S::settings(&mut read);
     let mut settings = read.finish(settings)?;
-    S::base(&mut settings).listen = Listen::Opened(listener);
+    let base = S::base(&mut settings);
+    base.listen = Listen::Opened(listener);
+    if S::NAME != Name::Gateway {
+        // What is said inside of a process needs no certificate, and its addresses have none.
+        base.certificate = None;
+    }
     S::bind(settings)
         .await
         .with_context(|| format!("cannot start {}", S::NAME))

@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 use notifications::Notifications;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Client, Database, Servers, eventually};
+use testkit::{Authority, Certificate, Client, Database, Servers, eventually};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -62,8 +62,8 @@ impl Process {
         Self { child, address }
     }
 
-    async fn until_ready(&self) {
-        let client = Client::new(format!("http://{}", self.address), None);
+    async fn until_ready(&self, speech: &Speech) {
+        let client = speech.client(self.address);
         eventually("the process is ready", || async {
             let ready = client.get("/health/ready").try_send().await;
             ready.is_ok_and(|answer| answer.status == 200)
@@ -95,6 +95,43 @@ impl Drop for Process {
         // Already gone is as good.
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// How services are spoken to: openly, or over TLS by a certificate that all of them show.
+enum Speech {
+    Open,
+    Secure(Box<Authority>, Certificate),
+}
+
+impl Speech {
+    fn url(&self, address: SocketAddr) -> String {
+        match self {
+            Self::Open => format!("http://{address}"),
+            Self::Secure(..) => format!("https://{address}"),
+        }
+    }
+
+    fn client(&self, address: SocketAddr) -> Client {
+        match self {
+            Self::Open => Client::new(self.url(address), None),
+            Self::Secure(authority, _) => Client::over(authority.client(), self.url(address), None),
+        }
+    }
+
+    fn settings(&self) -> Vec<(String, String)> {
+        let Self::Secure(authority, certificate) = self else {
+            return Vec::new();
+        };
+        let shown = SERVICES.iter().flat_map(|service| {
+            let name = service.to_uppercase();
+            [
+                (format!("{name}_TLS_CERTIFICATE"), certificate.certificate()),
+                (format!("{name}_TLS_KEY"), certificate.key()),
+            ]
+        });
+        let believed = ("CLARION_TLS_CA".to_owned(), authority.file());
+        shown.chain([believed]).collect()
     }
 }
 
@@ -257,11 +294,12 @@ struct Count {
 }
 
 /// The table that is compiled in, with replicas by their addresses.
-fn routes(replicas: &BTreeMap<&str, [SocketAddr; 2]>) -> String {
+fn routes(replicas: &BTreeMap<&str, [SocketAddr; 2]>, speech: &Speech) -> String {
     let mut text = include_str!("../../../gateway/src/table/routes.toml").to_owned();
-    for (service, [first, second]) in replicas {
+    for (service, both) in replicas {
+        let [first, second] = both.map(|address| speech.url(address));
         let pool = format!("[pools.{service}]\n");
-        let named = format!("{pool}replicas = [\"http://{first}\", \"http://{second}\"]\n");
+        let named = format!("{pool}replicas = [\"{first}\", \"{second}\"]\n");
         assert!(text.contains(&pool), "{service}");
         text = text.replacen(&pool, &named, 1);
     }
@@ -288,6 +326,17 @@ fn mail_server() -> (SocketAddr, CancellationToken) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_service_is_replaced_under_load_and_no_request_fails() {
+    replace_every_service(Speech::Open).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_holds_when_all_of_them_speak_tls() {
+    let authority = Authority::new("inside");
+    let certificate = authority.certificate(&["127.0.0.1"]);
+    replace_every_service(Speech::Secure(Box::new(authority), certificate)).await;
+}
+
+async fn replace_every_service(speech: Speech) {
     let servers = Servers::shared();
     let databases = BTreeMap::from([
         ("identity", Database::new::<Identity>(servers)),
@@ -303,7 +352,7 @@ async fn every_service_is_replaced_under_load_and_no_request_fails() {
         .collect();
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("routes.toml");
-    std::fs::write(&file, routes(&replicas)).expect("a new file");
+    std::fs::write(&file, routes(&replicas, &speech)).expect("a new file");
 
     let mut settings: BTreeMap<String, String> = [
         ("REDIS_URL", servers.redis.url()),
@@ -321,11 +370,12 @@ async fn every_service_is_replaced_under_load_and_no_request_fails() {
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
+    settings.extend(speech.settings());
     let mut doors = BTreeMap::new();
     for service in SERVICES {
         let door = Door::open(replicas[service][0]).await;
         let key = format!("{}_URL", service.to_uppercase());
-        settings.insert(key, format!("http://{}", door.address));
+        settings.insert(key, speech.url(door.address));
         doors.insert(service, door);
     }
     let start = |service: &str, at: usize| {
@@ -339,9 +389,10 @@ async fn every_service_is_replaced_under_load_and_no_request_fails() {
         current.insert(service, start(service, 0));
     }
     let gateway = Process::start("gateway", free_address(), &settings);
-    for process in current.values().chain([&gateway]) {
-        process.until_ready().await;
+    for process in current.values() {
+        process.until_ready(&speech).await;
     }
+    gateway.until_ready(&Speech::Open).await;
 
     let url = format!("http://{}", gateway.address);
     let login = json!({ "email": OWNER.0, "password": OWNER.1 });
@@ -359,7 +410,7 @@ async fn every_service_is_replaced_under_load_and_no_request_fails() {
     let mut ends = Vec::new();
     for service in SERVICES {
         let fresh = start(service, 1);
-        fresh.until_ready().await;
+        fresh.until_ready(&speech).await;
         doors[service].lead_to(fresh.address);
         let old = current.insert(service, fresh).expect("it ran");
         ends.push((service, old.stop().await));

@@ -3,7 +3,5 @@
 mod h1;
 mod h2;
 mod server;
-mod tls;
 
 pub(crate) use server::{Ending, serve};
-pub(crate) use tls::{Tls, TlsFiles};

@@ -10,6 +10,7 @@ use actix_server::Server;
 use actix_service::{fn_factory, fn_service};
 use actix_web::rt;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{h1, h2};
@@ -75,11 +76,12 @@ async fn connected(gate: Rc<Gate>, stream: TcpStream) -> Result<(), Infallible> 
         return Ok(());
     };
     stream.set_nodelay(true).ok();
-    let Some(tls) = gate.shared.tls.as_ref() else {
+    let Some(tls) = gate.shared.tls.clone() else {
         h1::serve(gate, stream, Sender::new(peer.ip(), false)).await;
         return Ok(());
     };
-    let accepting = rt::time::timeout(HANDSHAKE, tls.acceptor().accept(stream));
+    let accepting = TlsAcceptor::from(tls).accept(stream);
+    let accepting = rt::time::timeout(HANDSHAKE, accepting);
     let Ok(Ok(stream)) = accepting.await else {
         return Ok(());
     };

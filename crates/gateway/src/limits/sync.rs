@@ -92,7 +92,7 @@ mod tests {
     async fn gateways_add_up_what_they_allowed() {
         let servers = testkit::Servers::shared();
         let url = common::values::Secret::new(servers.redis.url());
-        let redis = Redis::new(&url).expect("a URL");
+        let redis = Redis::new(&url, None).expect("a URL");
         let (script, now) = (Script::new(MOVE_ON), super::super::now());
         let untold = |count| Untold {
             key: (now, Who::Everybody),

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
+use chassis::tls::AUTHORITY;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
 use super::quantity;
 use super::route::{Auth, CacheRule, Canary, Cors, Per, Priority, Route, Terms};
 use super::{Table, knows};
 use crate::limits::Rule;
-use crate::upstream::{Place, Pool, Pools};
+use crate::upstream::{Place, Pool, Pools, Secure};
 
 /// The table that is compiled in.
 pub(crate) const DEFAULT: &str = include_str!("routes.toml");
@@ -164,6 +167,7 @@ impl Check {
 pub(super) fn read(
     text: &str,
     urls: &BTreeMap<String, String>,
+    tls: Option<&Arc<ClientConfig>>,
     known: &Pools,
 ) -> Result<Table, BadTable> {
     let file: File = toml::from_str(text)
@@ -175,7 +179,7 @@ pub(super) fn read(
         let Some(line) = check.line::<PoolLine>(&place, value) else {
             continue;
         };
-        let pool = pool(&mut check, &place, &name, &line, urls, known);
+        let pool = pool(&mut check, &place, &name, &line, (urls, tls), known);
         if line.documents {
             documented.push(Arc::clone(&pool));
         }
@@ -228,7 +232,7 @@ fn pool(
     place: &str,
     name: &str,
     line: &PoolLine,
-    urls: &BTreeMap<String, String>,
+    (urls, tls): (&BTreeMap<String, String>, Option<&Arc<ClientConfig>>),
     known: &Pools,
 ) -> Arc<Pool> {
     let mut places = Vec::new();
@@ -243,7 +247,7 @@ fn pool(
             true => format!("{}_URL", name.to_uppercase()),
             false => place.to_owned(),
         };
-        places.extend(check.take(&place_name, place_of(text)));
+        places.extend(check.take(&place_name, place_of(text, tls)));
     }
     if !line.check.starts_with('/') {
         check.note(place, "check must be a path");
@@ -254,15 +258,25 @@ fn pool(
     same.cloned().unwrap_or_else(fresh)
 }
 
-/// Plain `http://host:port`: services are inside, and answer below their own root.
-fn place_of(text: &str) -> Result<Place, String> {
-    let bad = format!("{text} must be http:// with a host and a port, and no path");
+/// `http://host:port`, or the same with `https://`: services answer below their own root.
+fn place_of(text: &str, tls: Option<&Arc<ClientConfig>>) -> Result<Place, String> {
+    let bad = format!("{text} must be http:// or https:// with a host and a port, and no path");
     let url = Url::parse(text).map_err(|_| bad.clone())?;
-    let plain = url.scheme() == "http" && url.path() == "/" && url.query().is_none();
-    let host = url.host_str().filter(|_| plain).ok_or(bad)?;
+    let known = matches!(url.scheme(), "http" | "https");
+    let plain = known && url.path() == "/" && url.query().is_none();
+    let host = url.host_str().filter(|_| plain).ok_or(bad)?.to_owned();
+    let secure = (url.scheme() == "https").then(|| {
+        let config = tls.ok_or(format!("{text} needs {AUTHORITY}, which is not set"))?;
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
+        Ok::<_, String>(Secure {
+            name: name.map_err(|error| format!("{text}: {error}"))?,
+            config: Arc::clone(config),
+        })
+    });
     Ok(Place {
-        host: host.to_owned(),
+        host,
         port: url.port_or_known_default().unwrap_or(80),
+        secure: secure.transpose()?,
     })
 }
 
@@ -374,7 +388,7 @@ mod tests {
     use super::*;
 
     fn complaints(text: &str) -> Vec<String> {
-        let read = read(text, &BTreeMap::new(), &Pools::new());
+        let read = read(text, &BTreeMap::new(), None, &Pools::new());
         read.expect_err("something is wrong").0
     }
 
@@ -382,7 +396,7 @@ mod tests {
     fn everything_that_is_wrong_is_named_with_its_line() {
         let text = r#"
             [pools.leads]
-            replicas = ["https://a:1", "http://a:1/b"]
+            replicas = ["https://a:1", "http://a:1/b", "ftp://a:1"]
             [pools.bad]
             nonsense = 1
             [limits.api]
@@ -412,7 +426,8 @@ mod tests {
         "#;
         let all = complaints(text);
         for (place, what) in [
-            ("pools.leads", "https://a:1 must be http://"),
+            ("pools.leads", "https://a:1 needs CLARION_TLS_CA"),
+            ("pools.leads", "ftp://a:1 must be http://"),
             ("pools.leads", "http://a:1/b must be http://"),
             ("pools.bad", "nonsense"),
             ("limits.api", "`many` is not a rate"),
@@ -459,7 +474,7 @@ mod tests {
             pool = "b"
             auth = "open"
         "#;
-        let table = read(text, &BTreeMap::new(), &Pools::new()).expect("good");
+        let table = read(text, &BTreeMap::new(), None, &Pools::new()).expect("good");
         let pool = |method| {
             table
                 .find(&method, "/x/1")
@@ -477,13 +492,13 @@ mod tests {
     #[test]
     fn pools_that_stay_where_they_are_stay_as_they_are() {
         let urls = BTreeMap::from([("leads".to_owned(), "http://127.0.0.1:1".to_owned())]);
-        let first = read(DEFAULT, &urls, &Pools::new()).expect("good");
-        let second = read(DEFAULT, &urls, first.pools()).expect("good");
+        let first = read(DEFAULT, &urls, None, &Pools::new()).expect("good");
+        let second = read(DEFAULT, &urls, None, first.pools()).expect("good");
         assert!(Arc::ptr_eq(
             &first.pools()["leads"],
             &second.pools()["leads"]
         ));
-        let third = read(DEFAULT, &BTreeMap::new(), first.pools()).expect("good");
+        let third = read(DEFAULT, &BTreeMap::new(), None, first.pools()).expect("good");
         assert!(!third.pools()["leads"].exists());
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::http::Method;
+use tokio_rustls::rustls::ClientConfig;
 
 pub(crate) use file::{BadTable, DEFAULT};
 pub(crate) use route::{Auth, CacheRule, Canary, Cors, Per, Priority, Route};
@@ -31,13 +32,15 @@ pub(crate) struct Table {
 
 impl Table {
     /// Reads a table, and says everything that is wrong with it. Places that it does not name come
-    /// from `urls`; pools of `known` that stay where they are stay as they are.
+    /// from `urls`; those with `https://` are spoken to by `tls`. Pools of `known` that stay where
+    /// they are stay as they are.
     pub(crate) fn read(
         text: &str,
         urls: &BTreeMap<String, String>,
+        tls: Option<&Arc<ClientConfig>>,
         known: &Pools,
     ) -> Result<Self, BadTable> {
-        file::read(text, urls, known)
+        file::read(text, urls, tls, known)
     }
 
     fn new(mut routes: Vec<Route>, pools: Pools, documented: Vec<Arc<Pool>>) -> Self {
@@ -132,7 +135,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        Table::read(DEFAULT, &BTreeMap::new(), &Pools::new()).expect("the table is good")
+        Table::read(DEFAULT, &BTreeMap::new(), None, &Pools::new()).expect("the table is good")
     }
 
     fn part(path: &str) -> Option<String> {

@@ -56,7 +56,8 @@ fn reload(shared: &Shared, path: &Path) {
         }
     };
     let known = shared.table.load_full();
-    match Table::read(&text, &shared.urls, known.pools()) {
+    let tls = shared.inside_tls.as_ref();
+    match Table::read(&text, &shared.urls, tls, known.pools()) {
         Ok(table) => {
             tracing::info!(path = %path.display(), routes = table.routes().len(), "new routes");
             shared.take(table);

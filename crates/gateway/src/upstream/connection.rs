@@ -2,25 +2,25 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use actix_web::rt::time::timeout;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::replica::Replica;
+use super::stream::Stream;
 use crate::wire::{Alarm, AnswerHead, Buffered, Lines};
 
-/// How long a replica may take to accept a connection.
+/// How long a replica may take to accept a connection, and to agree on TLS.
 const CONNECT: Duration = Duration::from_secs(2);
 /// A connection is used no longer than this: services close those that they keep after 75 s.
 const KEPT: Duration = Duration::from_secs(30);
 
 /// It stays on its worker: one that workers share costs a third more CPU and stalls now and then.
 pub(crate) struct Connection {
-    pub(crate) io: Buffered<TcpStream>,
+    pub(crate) io: Buffered<Stream>,
     /// What is about to be sent.
     pub(crate) out: Vec<u8>,
     written: usize,
@@ -46,12 +46,11 @@ pub(crate) enum Failure {
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self, Failure> {
-        let stream = timeout(CONNECT, TcpStream::connect(address))
+    pub(crate) async fn open(replica: &Replica) -> Result<Self, Failure> {
+        let opening = Stream::open(replica.address, replica.secure.as_ref());
+        let stream = timeout(CONNECT, opening)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        // Without it, a body in several writes waits for the other side's delayed ACK.
-        stream.set_nodelay(true)?;
         Ok(Self {
             io: Buffered::new(stream),
             out: Vec::with_capacity(1024),
@@ -70,12 +69,11 @@ impl Connection {
     }
 
     /// Whether it can be used again: it is not old, and nothing came that nobody asked for, such
-    /// as its end. This asks the reactor, not the system.
-    pub(crate) fn is_usable(&self, now: Instant) -> bool {
-        let mut nobody = Context::from_waker(Waker::noop());
+    /// as its end.
+    pub(crate) fn is_usable(&mut self, now: Instant) -> bool {
         now.saturating_duration_since(self.used) < KEPT
             && self.io.unread().is_empty()
-            && self.io.stream().poll_read_ready(&mut nobody).is_pending()
+            && self.io.stream_mut().is_quiet()
     }
 
     /// Sends what is in `out`. A side that hangs up may have answered before: that is found out by
@@ -89,6 +87,8 @@ impl Connection {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+        // TLS may have taken what the socket has not.
+        ready!(Pin::new(self.io.stream_mut()).poll_flush(cx))?;
         self.out.clear();
         self.written = 0;
         Poll::Ready(Ok(()))

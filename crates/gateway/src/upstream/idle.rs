@@ -19,7 +19,7 @@ impl Idle {
     /// The connection that was used last, if it can be used again. What is too old goes with it.
     pub(crate) fn take(&mut self, replica: u64, now: Instant) -> Option<Box<Connection>> {
         let (_, kept) = self.0.iter_mut().find(|(id, _)| *id == replica)?;
-        while let Some(connection) = kept.pop() {
+        while let Some(mut connection) = kept.pop() {
             if connection.is_usable(now) {
                 return Some(connection);
             }
@@ -48,7 +48,7 @@ impl Idle {
     /// Closes what was not used for long.
     pub(crate) fn prune(&mut self, now: Instant) {
         for (_, kept) in &mut self.0 {
-            kept.retain(|connection| connection.is_usable(now));
+            kept.retain_mut(|connection| connection.is_usable(now));
         }
         self.0.retain(|(_, kept)| !kept.is_empty());
     }

@@ -6,6 +6,7 @@ mod idle;
 mod pool;
 mod replica;
 mod send;
+mod stream;
 mod watch;
 
 pub(crate) use body::AnswerBody;
@@ -13,4 +14,5 @@ pub(crate) use connection::Connection;
 pub(crate) use idle::Idle;
 pub(crate) use pool::{Place, Pool, Pools};
 pub(crate) use send::{Answer, Call, Payload, send};
+pub(crate) use stream::Secure;
 pub(crate) use watch::watch;

@@ -1,6 +1,7 @@
 //! The replicas of one service, and which of them is asked next.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -11,6 +12,7 @@ use chassis::Unavailable;
 use tokio::net::lookup_host;
 
 use super::replica::{Lease, Replica};
+use super::stream::Secure;
 use crate::error::Error;
 
 /// A replica of several is left alone after so many failures in a row; the only one is given more
@@ -29,6 +31,8 @@ const RESERVE: i64 = 200 * REPETITION;
 pub(crate) struct Place {
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// Only by TLS, if there is something here.
+    pub(crate) secure: Option<Secure>,
 }
 
 #[derive(Debug)]
@@ -131,14 +135,14 @@ impl Pool {
     }
 
     /// A replica refused a connection or broke one off.
-    pub(crate) fn failed(&self, replica: &Replica, refused: bool) {
+    pub(crate) fn failed(&self, replica: &Replica, refused: bool, why: &impl Display) {
         let only = self.replicas.load().len() == 1;
         let allowed = match (only, refused) {
             (true, _) => ALLOWED_ONLY,
             (false, true) => 1,
             (false, false) => ALLOWED,
         };
-        replica.failed(allowed, only, self.now_ms());
+        replica.failed(allowed, only, self.now_ms(), why);
     }
 
     /// Counts a request, which earns a part of a repetition.
@@ -212,7 +216,7 @@ fn preferred(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 fn replica(address: SocketAddr, place: &Place) -> Arc<Replica> {
     let host = format!("{}:{}", place.host, place.port).into();
-    Arc::new(Replica::new(address, host))
+    Arc::new(Replica::new(address, host, place.secure.clone()))
 }
 
 /// All pools by name. They outlive the table: a reload keeps those whose places stay the same.
@@ -226,6 +230,7 @@ mod tests {
         let place = |port| Place {
             host: "127.0.0.1".into(),
             port,
+            secure: None,
         };
         Pool::new("x", (1..=count).map(place).collect(), "/health/ready")
     }
@@ -244,12 +249,12 @@ mod tests {
     fn one_that_refuses_is_left_alone_while_there_are_others() {
         let pool = pool(2);
         let first = Arc::clone(&pool.replicas()[0]);
-        pool.failed(&first, true);
+        pool.failed(&first, true, &"no");
         for _ in 0..8 {
             assert_ne!(pool.pick(&[]).expect("one").replica().id, first.id);
         }
         let second = Arc::clone(&pool.replicas()[1]);
-        pool.failed(&second, true);
+        pool.failed(&second, true, &"no");
         assert!(
             pool.pick(&[first.id]).is_ok(),
             "rather a paused one than none"
@@ -263,7 +268,7 @@ mod tests {
         let only = Arc::clone(&pool.replicas()[0]);
         for _ in 0..ALLOWED_ONLY {
             assert!(pool.pick(&[]).is_ok());
-            pool.failed(&only, true);
+            pool.failed(&only, true, &"no");
         }
         let through = (0..100).filter(|_| pool.pick(&[]).is_ok()).count();
         assert!(through <= 1, "{through}");
@@ -284,6 +289,7 @@ mod tests {
         let place = Place {
             host: "localhost".into(),
             port: 7,
+            secure: None,
         };
         let pool = Pool::new("x", vec![place], "/");
         assert!(pool.has_names() && pool.replicas().is_empty());

@@ -1,9 +1,12 @@
 //! One process of a service: how busy it is, and whether it may be asked.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use super::stream::Secure;
 
 /// The first pause of a replica that failed, and the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
@@ -18,6 +21,8 @@ pub(crate) struct Replica {
     pub(crate) address: SocketAddr,
     /// What it is called in requests: `host:port`.
     pub(crate) host: Arc<str>,
+    /// Only by TLS, if there is something here.
+    pub(crate) secure: Option<Secure>,
     /// Requests that it has not answered yet.
     active: AtomicUsize,
     /// Failures in a row.
@@ -31,12 +36,13 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    pub(crate) fn new(address: SocketAddr, host: Arc<str>) -> Self {
+    pub(crate) fn new(address: SocketAddr, host: Arc<str>, secure: Option<Secure>) -> Self {
         Self {
             // A number of this process's own; only its being different counts.
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             address,
             host,
+            secure,
             active: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             paused_until: AtomicU64::new(0),
@@ -72,7 +78,7 @@ impl Replica {
 
     /// It failed; after `allowed` times in a row it is left alone, each time for longer, unless it
     /// is the `only` one: then it is asked again soon.
-    pub(crate) fn failed(&self, allowed: u32, only: bool, now_ms: u64) {
+    pub(crate) fn failed(&self, allowed: u32, only: bool, now_ms: u64, why: &impl Display) {
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 < allowed || self.is_paused(now_ms) {
             return;
         }
@@ -83,20 +89,21 @@ impl Replica {
         };
         let until = now_ms + pause.as_millis() as u64;
         self.paused_until.store(until, Ordering::Relaxed);
-        tracing::warn!(address = %self.address, host = %self.host, pause_ms = pause.as_millis() as u64,
-            "a replica fails and is left alone");
+        tracing::warn!(address = %self.address, host = %self.host, reason = %why,
+            pause_ms = pause.as_millis() as u64, "a replica fails and is left alone");
     }
 
     /// What a health check said: two that fail make it sick, one that does not makes it well.
-    pub(crate) fn checked(&self, well: bool) {
-        let failed = match well {
-            true => 0,
-            false => self.checks_failed.load(Ordering::Relaxed) + 1,
+    pub(crate) fn checked(&self, found: Result<(), impl Display>) {
+        let failed = match &found {
+            Ok(()) => 0,
+            Err(_) => self.checks_failed.load(Ordering::Relaxed) + 1,
         };
         self.checks_failed.store(failed, Ordering::Relaxed);
         let sick = failed >= 2 || (failed > 0 && self.is_sick());
         if self.sick.swap(sick, Ordering::Relaxed) != sick {
-            tracing::info!(address = %self.address, host = %self.host, sick, "health of a replica");
+            let reason = found.err().map(|why| why.to_string());
+            tracing::info!(address = %self.address, host = %self.host, sick, reason, "health of a replica");
         }
     }
 }
@@ -127,34 +134,34 @@ mod tests {
     use super::*;
 
     fn replica() -> Replica {
-        Replica::new(([127, 0, 0, 1], 1).into(), "x:1".into())
+        Replica::new(([127, 0, 0, 1], 1).into(), "x:1".into(), None)
     }
 
     #[test]
     fn it_is_left_alone_for_longer_each_time_it_fails_again() {
         let it = replica();
-        it.failed(2, false, 0);
+        it.failed(2, false, 0, &"no");
         assert!(!it.is_paused(0), "once is allowed");
-        it.failed(2, false, 0);
+        it.failed(2, false, 0, &"no");
         assert!(it.is_paused(499) && !it.is_paused(500));
-        it.failed(2, false, 500);
+        it.failed(2, false, 500, &"no");
         assert!(it.is_paused(1_499) && !it.is_paused(1_500));
         it.worked();
         assert!(!it.is_paused(0));
-        it.failed(1, true, 0);
-        it.failed(1, true, 600);
+        it.failed(1, true, 0, &"no");
+        it.failed(1, true, 600, &"no");
         assert!(it.is_paused(600) && !it.is_paused(1_100), "the only one");
     }
 
     #[test]
     fn two_checks_that_fail_make_it_sick_and_one_makes_it_well() {
         let it = replica();
-        it.checked(false);
+        it.checked(Err("no"));
         assert!(!it.is_sick());
-        it.checked(false);
+        it.checked(Err("no"));
         assert!(it.is_sick());
-        it.checked(true);
-        it.checked(false);
+        it.checked(Ok::<_, &str>(()));
+        it.checked(Err("no"));
         assert!(!it.is_sick());
     }
 

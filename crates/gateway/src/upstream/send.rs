@@ -63,11 +63,11 @@ pub(crate) async fn send(
         };
         let (connection, was_kept) = match kept {
             Some(connection) => (connection, true),
-            None => match Connection::open(lease.replica().address).await {
+            None => match Connection::open(lease.replica()).await {
                 Ok(connection) => (Box::new(connection), false),
                 Err(failure) => {
                     // Nothing was sent: whatever it is, another replica may be asked.
-                    call.pool.failed(lease.replica(), true);
+                    call.pool.failed(lease.replica(), true, &failure);
                     tried.push(id);
                     if call.pool.replicas().iter().all(|it| tried.contains(&it.id)) {
                         return Err(Error::away(call.pool.name(), failure));
@@ -102,7 +102,7 @@ pub(crate) async fn send(
         if late || !harmless {
             // A slow answer says little of the replica; checks find out whether it hangs.
             if !late {
-                call.pool.failed(lease.replica(), false);
+                call.pool.failed(lease.replica(), false, &failure);
             }
             return Err(Asked::Failed(failure).into_error(call.pool.name()));
         }
@@ -110,7 +110,7 @@ pub(crate) async fn send(
             // It was closed while nobody looked; those beside it will have been, too.
             gate.idle.borrow_mut().forget(id);
         } else {
-            call.pool.failed(lease.replica(), false);
+            call.pool.failed(lease.replica(), false, &failure);
             repeated += 1;
             if repeated > call.retries || !call.pool.may_repeat() {
                 return Err(Asked::Failed(failure).into_error(call.pool.name()));

@@ -1,10 +1,12 @@
 //! Looks after the pools: names are looked up again, and replicas are asked how they are.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use tokio::time::timeout;
 
+use super::connection::{Connection, Failure};
 use super::pool::Pool;
 use super::replica::Replica;
 use crate::gate::Shared;
@@ -16,10 +18,9 @@ const LOOK_UP_EVERY: u32 = 5;
 
 /// Works until the gateway stops.
 pub(crate) async fn watch(shared: Arc<Shared>) {
-    let http = chassis::client::http();
     for round in 0_u32.. {
         let table = shared.table.load_full();
-        let pools = table.pools().values().map(|pool| look(pool, &http, round));
+        let pools = table.pools().values().map(|pool| look(pool, round));
         tokio::select! {
             () = shared.close.cancelled() => return,
             _ = join_all(pools) => {}
@@ -37,25 +38,38 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
     }
 }
 
-async fn look(pool: &Pool, http: &reqwest::Client, round: u32) {
+async fn look(pool: &Pool, round: u32) {
     if pool.has_names() && (pool.replicas().is_empty() || round.is_multiple_of(LOOK_UP_EVERY)) {
         pool.resolve().await;
     }
     let replicas = pool.replicas();
     // The only one is asked in any case, whatever it says of itself.
     if replicas.len() > 1 {
-        let checks = replicas.iter().map(|replica| check(pool, replica, http));
+        let checks = replicas.iter().map(|replica| check(pool, replica));
         join_all(checks).await;
     }
 }
 
-async fn check(pool: &Pool, replica: &Replica, http: &reqwest::Client) {
-    let url = format!("http://{}{}", replica.address, pool.check);
-    let asked = http
-        .get(url)
-        .header("host", replica.host.as_ref())
-        .timeout(PATIENCE)
-        .send();
-    let well = asked.await.is_ok_and(|answer| answer.status().is_success());
-    replica.checked(well);
+async fn check(pool: &Pool, replica: &Replica) {
+    let asked = timeout(PATIENCE, ask(pool, replica)).await;
+    replica.checked(asked.unwrap_or_else(|_| Err(Failure::Late.to_string())));
+}
+
+/// Asks by a connection of its own: that one can be made is a part of the answer.
+async fn ask(pool: &Pool, replica: &Replica) -> Result<(), String> {
+    let asking = async {
+        let mut connection = Connection::open(replica).await?;
+        let (path, host) = (&pool.check, &replica.host);
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        connection.out.extend_from_slice(head.as_bytes());
+        let until = Instant::now() + PATIENCE;
+        connection.send(until).await?;
+        connection.head(until).await
+    };
+    let asked: Result<_, Failure> = asking.await;
+    match asked {
+        Ok(head) if (200..300).contains(&head.status) => Ok(()),
+        Ok(head) => Err(format!("it answered {}", head.status)),
+        Err(failure) => Err(failure.to_string()),
+    }
 }

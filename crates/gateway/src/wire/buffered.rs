@@ -28,10 +28,6 @@ impl<S> Buffered<S> {
         }
     }
 
-    pub(crate) fn stream(&self) -> &S {
-        &self.stream
-    }
-
     pub(crate) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }

@@ -92,7 +92,7 @@ async fn an_event_of_the_service_makes_its_answers_old() {
     warm(&app, &path).await;
     let asked = upstream.asked(&path);
     let url = common::values::Secret::new(testkit::Servers::shared().redis.url());
-    let redis = chassis::redis::Redis::new(&url).expect("a URL");
+    let redis = chassis::redis::Redis::new(&url, None).expect("a URL");
     testkit::eventually("the service is asked again", || async {
         let mut connection = redis.get().await.expect("Redis");
         let mut ring = deadpool_redis::redis::cmd("PUBLISH");

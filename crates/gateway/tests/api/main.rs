@@ -9,6 +9,7 @@ mod documents;
 mod faults;
 mod health;
 mod hygiene;
+mod inside;
 mod load;
 mod logs;
 mod nginx;

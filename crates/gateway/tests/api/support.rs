@@ -80,6 +80,10 @@ impl Upstream {
         format!("http://{}", self.address)
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         let seen = self.state.seen.lock();
         seen.unwrap_or_else(PoisonError::into_inner).clone()

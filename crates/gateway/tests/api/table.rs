@@ -44,7 +44,7 @@ async fn a_table_that_changes_is_taken_without_dropping_a_request() {
 async fn a_table_with_mistakes_is_refused_at_the_start_with_all_of_them() {
     use chassis::Service;
     let routes = Routes::new(
-        "[pools.one]\nreplicas = [\"https://x\"]\n[[routes]]\nprefix = \"x\"\npool = \"two\"\nauth = \"open\"\n",
+        "[pools.one]\nreplicas = [\"https://x\", \"ftp://x\"]\n[[routes]]\nprefix = \"x\"\npool = \"two\"\nauth = \"open\"\n",
     );
     let mut source = chassis::settings::Source::default()
         .with("GATEWAY_HTTP_ADDR", "127.0.0.1:0")
@@ -67,7 +67,8 @@ async fn a_table_with_mistakes_is_refused_at_the_start_with_all_of_them() {
         .expect_err("a bad table");
     let text = error.to_string();
     for what in [
-        "https://x must be http://",
+        "https://x needs CLARION_TLS_CA",
+        "ftp://x must be http://",
         "prefix must begin",
         "no pool two",
     ] {

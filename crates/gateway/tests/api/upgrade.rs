@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::{App, Upstream, all_at, raw};
 
 /// A service that says yes to another protocol and then repeats what it hears.
-async fn echo() -> SocketAddr {
+pub(crate) async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
@@ -35,7 +35,7 @@ async fn echo() -> SocketAddr {
     address
 }
 
-const ASK: &str = "GET /u/live HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\n\
+pub(crate) const ASK: &str = "GET /u/live HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\n\
                    Upgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n";
 
 #[actix_web::test]

@@ -43,10 +43,16 @@ impl Variables {
         }
         for literal in line.split('"').skip(1).step_by(2) {
             for name in names(literal, services) {
-                if line.contains("secret(") || name != literal {
+                // Where a name is put together, it may be read in either way; certificates and
+                // their keys are named by the place where they are.
+                let together = name != literal && !name.contains("_TLS_");
+                if line.contains("secret(") || together {
                     self.known.insert(format!("{name}_FILE"));
                 }
-                if line.contains(".url(") || line.contains(".secret(") {
+                if [".url(", ".peer(", ".secret("]
+                    .iter()
+                    .any(|call| line.contains(call))
+                {
                     let needed = self.needed.entry(folder.to_owned()).or_default();
                     needed.insert(name.clone());
                 }
