@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the files that docker-compose.prod.yml takes its secrets from. What exists is kept, so it
-# may run again after an update that needs another one.
+# Makes the files that docker-compose.prod.yml takes its secrets from, certificates among them. What
+# exists is kept, so it may run again after an update that needs another one.
 #
 #   deploy/setup/secrets.sh [smtp://user:password@host:port]
 set -eu
@@ -9,6 +9,7 @@ umask 022
 mkdir -p secrets
 # The containers' users read single files; nobody else gets into the folder.
 chmod 700 secrets
+./setup/certificates.sh
 cd secrets
 
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
@@ -21,18 +22,22 @@ make() {
 for name in postgres_password service_secret link_secret owner_password; do
     make "$name" "$(random)"
 done
-make admin_database_url "postgres://clarion:$(cat postgres_password)@postgres:5432/clarion"
+# The database is asked over TLS, and its certificate and name are checked.
+database="postgres:5432/clarion?sslmode=verify-full&sslrootcert=/run/secrets/inside_ca"
+make admin_database_url "postgres://clarion:$(cat postgres_password)@$database"
 for service in identity campaigns leads notifications analytics; do
     make "${service}_database_password" "$(random)"
     make "${service}_database_url" \
-        "postgres://clarion_$service:$(cat "${service}_database_password")@postgres:5432/clarion"
+        "postgres://clarion_$service:$(cat "${service}_database_password")@$database"
 done
 
 if [ ! -e redis_url ]; then
     password=$(random)
-    make redis_url "redis://:$password@redis:6379"
+    make redis_url "rediss://:$password@redis:6379"
     printf '%s\n' "requirepass $password" "dir /data" "appendonly yes" "maxmemory 384mb" \
-        "maxmemory-policy volatile-lru" >redis_config
+        "maxmemory-policy volatile-lru" "port 0" "tls-port 6379" "tls-auth-clients no" \
+        "tls-cert-file /run/secrets/redis_certificate" \
+        "tls-key-file /run/secrets/redis_key" >redis_config
 fi
 
 if [ $# -gt 0 ]; then

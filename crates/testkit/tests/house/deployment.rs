@@ -1,8 +1,11 @@
 //! The two compose files: what they name exists, and production is closed.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::images::recipes;
 use crate::variables::{VARIABLES, set_in};
@@ -212,19 +215,31 @@ fn production_takes_its_secrets_from_files() {
     }
 }
 
-#[test]
-fn one_script_makes_every_secret() {
+/// A folder with a copy of the scripts that make secrets.
+fn installation() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let setup = folder.path().join("deploy/setup");
     std::fs::create_dir_all(&setup).expect("a new folder");
-    std::fs::write(setup.join("secrets.sh"), read("deploy/setup/secrets.sh")).expect("a new file");
-    let run = || {
-        let mut command = std::process::Command::new("sh");
-        command
-            .arg(setup.join("secrets.sh"))
-            .arg("smtp://mail.example:25");
-        assert!(command.output().expect("sh runs").status.success());
-    };
+    for script in ["secrets.sh", "certificates.sh"] {
+        let from = root().join("deploy/setup").join(script);
+        std::fs::copy(from, setup.join(script)).expect("a new file");
+    }
+    folder
+}
+
+fn run(installation: &tempfile::TempDir, script: &str, argument: &str) {
+    let script = installation.path().join("deploy/setup").join(script);
+    let mut command = std::process::Command::new("sh");
+    let output = command.arg(script).arg(argument).output();
+    let output = output.expect("sh runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+}
+
+#[test]
+fn one_script_makes_every_secret() {
+    let folder = installation();
+    let run = || run(&folder, "secrets.sh", "smtp://mail.example:25");
     run();
     let compose = yaml(PROD);
     let contents = || -> Vec<String> {
@@ -239,6 +254,99 @@ fn one_script_makes_every_secret() {
     assert_eq!(distinct.len(), first.len(), "every secret is another");
     run();
     assert_eq!(contents(), first, "what exists is kept");
+}
+
+#[test]
+fn inside_of_production_everything_is_said_over_tls() {
+    let compose = yaml(PROD);
+    let settings = read("deploy/config/prod/clarion.env");
+    assert!(settings.contains("\nCLARION_TLS_CA=/run/secrets/inside_ca\n"));
+    for service in services() {
+        let container = &compose["services"][&service];
+        let mounted = texts(&container["secrets"]);
+        assert!(mounted.contains(&"inside_ca"), "{service} believes nobody");
+        if service == "gateway" {
+            continue;
+        }
+        let upper = service.to_uppercase();
+        let url = format!("\n{upper}_URL=https://{service}:");
+        assert!(settings.contains(&url), "{service} is asked openly");
+        for (setting, file) in [("CERTIFICATE", "certificate"), ("KEY", "key")] {
+            let given = &container["environment"][format!("{upper}_TLS_{setting}")];
+            let file = format!("/run/secrets/{service}_{file}");
+            assert_eq!(given.as_str(), Some(file.as_str()), "{service}");
+        }
+    }
+    // The authority's key makes certificates and is in no container.
+    assert!(!read(PROD).contains("inside_ca.key"));
+    let folder = installation();
+    run(&folder, "secrets.sh", "smtp://mail.example:25");
+    let secret = |name: &str| {
+        let path = folder.path().join("deploy/secrets").join(name);
+        std::fs::read_to_string(path).expect(name)
+    };
+    let checked = "?sslmode=verify-full&sslrootcert=/run/secrets/inside_ca\n";
+    assert!(secret("admin_database_url").ends_with(checked));
+    assert!(secret("leads_database_url").ends_with(checked));
+    assert!(secret("redis_url").starts_with("rediss://"));
+    assert!(secret("redis_config").contains("\nport 0\ntls-port 6379\n"));
+}
+
+/// Whether a server with `name`'s certificate is believed to be `asked`.
+async fn is_believed(secrets: &std::path::Path, name: &str, asked: &str) -> bool {
+    let file = |file: &str| secrets.join(file).display().to_string();
+    let source = chassis::settings::Source::default()
+        .with(
+            "LEADS_TLS_CERTIFICATE",
+            file(&format!("{name}_certificate")),
+        )
+        .with("LEADS_TLS_KEY", file(&format!("{name}_key")));
+    let files = chassis::tls::Files::read(&mut source.reader(), common::auth::Service::Leads);
+    let server = chassis::tls::Certificate::open(files.expect("both")).expect("a certificate");
+    let server = server.server_inside().expect("a server");
+    let client = chassis::tls::Authority::open(secrets.join("inside_ca")).expect("an authority");
+    let client = client.client().expect("a client");
+    let (here, there) = tokio::io::duplex(64 * 1024);
+    let name = ServerName::try_from(asked.to_owned()).expect("a name");
+    let accepting = TlsAcceptor::from(Arc::new(server)).accept(there);
+    let connecting = TlsConnector::from(Arc::new(client)).connect(name, here);
+    let (accepted, connected) = tokio::join!(accepting, connecting);
+    assert_eq!(accepted.is_ok(), connected.is_ok());
+    connected.is_ok()
+}
+
+#[tokio::test]
+async fn certificates_are_made_for_every_server_and_renewed_before_they_run_out() {
+    let folder = installation();
+    let secrets = folder.path().join("deploy/secrets");
+    run(&folder, "certificates.sh", "398");
+    let names = [
+        "identity",
+        "campaigns",
+        "leads",
+        "notifications",
+        "analytics",
+    ];
+    for name in names.into_iter().chain(["postgres", "redis"]) {
+        assert!(is_believed(&secrets, name, name).await, "{name}");
+    }
+    assert!(!is_believed(&secrets, "leads", "identity").await);
+    let shown = || {
+        let file = |name: &str| std::fs::read(secrets.join(format!("{name}_certificate")));
+        names.map(|name| file(name).expect(name))
+    };
+    let first = shown();
+    run(&folder, "certificates.sh", "398");
+    assert_eq!(shown(), first, "what holds is kept");
+    // Another authority has signed nothing yet.
+    std::fs::remove_file(secrets.join("inside_ca")).expect("it is there");
+    run(&folder, "certificates.sh", "30");
+    let second = shown();
+    assert!(first.iter().all(|old| !second.contains(old)));
+    // A month is too short: they are renewed at once.
+    run(&folder, "certificates.sh", "398");
+    assert!(shown().iter().all(|new| !second.contains(new)));
+    assert!(is_believed(&secrets, "leads", "leads").await);
 }
 
 #[test]
