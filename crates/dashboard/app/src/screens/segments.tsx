@@ -196,6 +196,8 @@ function useRuleText(): (rule: Group) => string {
     const field = kind === "attribute" ? one.field.replace(/^attributes\./, "") : t(`ruleFields.${one.field.replace(".", "_") as "email"}`);
     if (one.op === "within_days" || one.op === "before_days") return t(`segments.${one.op === "within_days" ? "within" : "before"}`, { field, count: Number(one.value) });
     if (one.op === "exists" || one.op === "absent") return `${field} ${t(`ops.${one.op}`)}`;
+    // The name of these fields says that one is in it.
+    if (kind === "list" || kind === "segment") return one.op === "ne" ? t("segments.notSo", { rule: `${field} ${named(one)}` }) : `${field} ${named(one)}`;
     return `${field} ${t(`ops.${one.op}`)} ${named(one)}`;
   };
   const whole = (of: Group): string => {

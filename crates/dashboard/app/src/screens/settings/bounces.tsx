@@ -43,12 +43,12 @@ export function Bounces() {
       <div className="card flush"><Ready of={hooks}>
         {(items) => items.length === 0 ? <Empty title={t("bounces.none")} action={make}>{t("bounces.noneText")}</Empty> : (
           <div className="scroll"><table>
-            <thead><tr><th scope="col">{t("bounces.provider")}</th><th scope="col">{t("bounces.heard")}</th><th scope="col" className="end">{t("bounces.made")}</th><th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th></tr></thead>
+            <thead><tr><th scope="col">{t("bounces.provider")}</th><th scope="col">{t("bounces.heard")}</th><th scope="col" className="end late">{t("bounces.made")}</th><th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th></tr></thead>
             <tbody>{items.map((hook) => (
               <tr key={hook.id}>
                 <td><strong>{nameOf(hook.provider)}</strong></td>
                 <td>{hook.last_used_at ? <span className="muted"><Ago at={hook.last_used_at} /></span> : <Badge tone="warn">{t("bounces.silent")}</Badge>}</td>
-                <td className="end muted nowrap"><Ago at={hook.created_at} /></td>
+                <td className="end muted nowrap late"><Ago at={hook.created_at} /></td>
                 <td className="end"><Button small kind="quiet" aria-label={t("bounces.remove", { name: nameOf(hook.provider) })} onClick={() => { remove.reset(); setRemoving(hook); }}>{t("common.delete")}</Button></td>
               </tr>
             ))}</tbody>
