@@ -105,6 +105,14 @@ enum Speech {
 }
 
 impl Speech {
+    /// Where its processes listen; tests do not meet there.
+    fn host(&self) -> &'static str {
+        match self {
+            Self::Open => "127.0.0.2",
+            Self::Secure(..) => "127.0.0.3",
+        }
+    }
+
     fn url(&self, address: SocketAddr) -> String {
         match self {
             Self::Open => format!("http://{address}"),
@@ -170,9 +178,13 @@ impl Door {
     }
 }
 
-fn free_address() -> SocketAddr {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    free.local_addr().expect("its address")
+/// Addresses that stay free until somebody listens there: connections of other tests leave from
+/// 127.0.0.1, and take a port of that alone.
+fn free_addresses(host: &str, count: usize) -> Vec<SocketAddr> {
+    let bind = |_| TcpListener::bind((host, 0)).expect("a free port");
+    let held: Vec<_> = (0..count).map(bind).collect();
+    let address = |free: &TcpListener| free.local_addr().expect("its address");
+    held.iter().map(address).collect()
 }
 
 /// People at work: requests of every service, reads and writes, that must all succeed.
@@ -332,7 +344,7 @@ async fn every_service_is_replaced_under_load_and_no_request_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_holds_when_all_of_them_speak_tls() {
     let authority = Authority::new("inside");
-    let certificate = authority.certificate(&["127.0.0.1"]);
+    let certificate = authority.certificate(&["127.0.0.1", "127.0.0.3"]);
     replace_every_service(Speech::Secure(Box::new(authority), certificate)).await;
 }
 
@@ -346,10 +358,10 @@ async fn replace_every_service(speech: Speech) {
         ("analytics", Database::new::<Analytics>(servers)),
     ]);
     let (mails, stop_mails) = mail_server();
-    let replicas: BTreeMap<_, _> = SERVICES
-        .iter()
-        .map(|service| (*service, [free_address(), free_address()]))
-        .collect();
+    let free = free_addresses(speech.host(), 2 * SERVICES.len() + 1);
+    let (own, pairs) = free.split_last().expect("there are some");
+    let (pairs, _) = pairs.as_chunks::<2>();
+    let replicas: BTreeMap<_, _> = SERVICES.into_iter().zip(pairs.iter().copied()).collect();
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("routes.toml");
     std::fs::write(&file, routes(&replicas, &speech)).expect("a new file");
@@ -388,7 +400,7 @@ async fn replace_every_service(speech: Speech) {
     for service in SERVICES {
         current.insert(service, start(service, 0));
     }
-    let gateway = Process::start("gateway", free_address(), &settings);
+    let gateway = Process::start("gateway", *own, &settings);
     for process in current.values() {
         process.until_ready(&speech).await;
     }
