@@ -177,7 +177,8 @@ await browse(async (page, { context, complaints }) => {
   await until("the code is taken", async () => {
     await dialog.getByLabel("Code of the app").fill(codeOf(secret));
     await send(dialog.getByRole("button", { name: "Confirm" }));
-    return page.getByTestId("recovery-codes").isVisible();
+    // Its field goes with the answer, which takes a moment.
+    return page.getByTestId("recovery-codes").waitFor({ timeout: 10_000 }).then(() => true, () => false);
   });
   await page.getByRole("button", { name: "I have kept them" }).click();
   await main.getByRole("button", { name: "Remove", exact: true }).click();
