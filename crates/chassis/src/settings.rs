@@ -267,7 +267,7 @@ impl Base {
             environment: read.or("CLARION_ENV", Environment::Local),
             listen: Listen::Address(address),
             certificate: tls::Files::read(read, service),
-            authority: read.optional("CLARION_TLS_CA"),
+            authority: read.optional(tls::AUTHORITY),
             database_url: match service {
                 // The only one without a database.
                 Service::Gateway => Secret::new(""),

@@ -51,7 +51,8 @@ impl PostgresOptions {
     }
 }
 
-/// A running private Postgres; its superuser is `clarion`, trusted on 127.0.0.1.
+/// A running private Postgres; its superuser is `clarion`, trusted on 127.0.0.1 and by the
+/// socket.
 #[derive(Debug)]
 pub struct Postgres {
     server: Server<Cluster>,
