@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::Duration;
 use common::auth::Role;
+use deadpool_redis::redis;
 use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Int8, Text};
@@ -11,6 +12,7 @@ use notifications::Notifications;
 use notifications::operator::{self, ReleaseError, Word};
 use serde_json::{Value, json};
 use testkit::{Database, Servers, Setup, TestService, eventually};
+use uuid::Uuid;
 
 use crate::support::{Campaign, Post, World, person, setup};
 
@@ -23,9 +25,22 @@ struct Number {
 }
 
 #[derive(diesel::QueryableByName)]
+struct Id {
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    id: Uuid,
+}
+
+#[derive(diesel::QueryableByName)]
 struct Setting {
     #[diesel(sql_type = Text)]
     setting: String,
+}
+
+fn instance(database: &Database) -> Uuid {
+    let row: Id = diesel::sql_query("SELECT id FROM instance")
+        .get_result(&mut database.connect())
+        .expect("the instance can be read");
+    row.id
 }
 
 fn mark(database: &Database) -> i64 {
@@ -35,10 +50,21 @@ fn mark(database: &Database) -> i64 {
     row.first().map_or(0, |row| row.number)
 }
 
-/// Marks that were made so far have surely been remembered.
+/// Redis remembers a mark later than what the database holds now. Marks alone do not tell: each new
+/// connection makes one too, and tells nobody.
 async fn remembered(database: &Database) {
-    let before = mark(database);
-    eventually("two more marks", || async { mark(database) > before + 1 }).await;
+    eventually("a first look", || async { mark(database) > 0 }).await;
+    let now = mark(database);
+    let key = format!("clarion:ledger:{}", instance(database));
+    let client = redis::Client::open(Servers::shared().redis.url()).expect("a URL");
+    let connection = client.get_multiplexed_async_connection().await;
+    let connection = connection.expect("Redis answers");
+    eventually("a later mark", || async {
+        let mut get = redis::cmd("GET");
+        let mark = get.arg(&key).query_async(&mut connection.clone()).await;
+        mark.expect("a mark").is_some_and(|mark: i64| mark > now)
+    })
+    .await;
 }
 
 impl World {
