@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::bell::Ringer;
 use crate::error::Unavailable;
 use crate::http::context;
-use crate::{audit, jobs, outbox};
+use crate::{audit, jobs, outbox, pq};
 
 /// How long a request waits for a connection before it is told to come back.
 const CHECKOUT: Duration = Duration::from_secs(5);
@@ -235,6 +235,14 @@ impl Db {
     /// back. Blocks.
     pub fn connect(&self) -> Result<PgConnection, Unavailable> {
         let conn = self.connector.open();
+        conn.map_err(|error| Unavailable::because("the database", error))
+    }
+
+    /// The same without Diesel, where several statements are to go in one round trip; `more` is
+    /// added to its set-up. Blocks.
+    pub fn connect_pq(&self, more: &str) -> Result<pq::Connection, Unavailable> {
+        let Connector { url, setup } = &self.connector;
+        let conn = pq::Connection::open(url, &format!("{setup}; {more}"));
         conn.map_err(|error| Unavailable::because("the database", error))
     }
 

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod migrate;
 pub mod outbound;
 pub mod outbox;
+pub mod pq;
 pub mod process;
 pub mod reads;
 pub mod redis;

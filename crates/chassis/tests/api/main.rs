@@ -11,6 +11,7 @@ mod limits;
 mod migrate;
 mod outbox;
 mod peers;
+mod pq;
 mod probe;
 mod stop;
 mod stores;

@@ -67,14 +67,22 @@ async fn postgres_is_spoken_to_over_tls_and_its_certificate_is_checked() {
         .expect("a row");
     assert!(secure.ssl);
     db("localhost", &ours).ping().await.expect("the pool, too");
+    let mut conn = db("localhost", &ours)
+        .connect_pq("")
+        .expect("without Diesel");
+    let ensure = "SELECT 1 / ssl::int FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    assert_eq!(conn.run(ensure), Ok(()));
     for (host, authority, reason) in [
         ("localhost", &others, "certificate verify failed"),
         ("127.0.0.1", &ours, "does not match host name"),
     ] {
-        let refused = db(host, authority).connect().err().expect("not believed");
-        let cause = refused.cause.map(|cause| cause.to_string());
-        let cause = cause.unwrap_or_default();
-        assert!(cause.contains(reason), "{cause}");
+        let db = db(host, authority);
+        for refused in [db.connect().err(), db.connect_pq("").err()] {
+            let refused = refused.expect("not believed");
+            let cause = refused.cause.map(|cause| cause.to_string());
+            let cause = cause.unwrap_or_default();
+            assert!(cause.contains(reason), "{cause}");
+        }
     }
     server.stop();
 }
