@@ -7,9 +7,7 @@ use chrono::{DateTime, Duration, DurationRound, Utc};
 use common::WorkspaceId;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{
-    Array, BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid,
-};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::days::day;
@@ -84,11 +82,11 @@ struct Plan {
     /// Whole quarters, which the counts answer.
     from: DateTime<Utc>,
     to: DateTime<Utc>,
-    /// Hours of received events that are to be read themselves: all of them, or those that
-    /// happened in the quarters that the period cuts in two.
-    hours: Vec<DateTime<Utc>>,
-    all: Vec<bool>,
+    /// Hours of received events that are to be read themselves.
     dirty: Vec<DateTime<Utc>>,
+    /// Hours in which events were received that happened in a quarter that the period cuts in two,
+    /// other than those. Of these what happened in the period is read itself.
+    edges: Vec<DateTime<Utc>>,
     /// Whole days among the whole quarters, which the counts of days answer; from the same to the
     /// same when the question is finer.
     first_day: DateTime<Utc>,
@@ -146,42 +144,77 @@ impl Plan {
                 .load(conn)?,
             ),
         };
-        let all = std::iter::repeat_n(true, dirty.len());
-        let all = all.chain(std::iter::repeat_n(false, edges.len())).collect();
-        let hours = dirty.iter().chain(&edges).copied().collect();
         Ok(Self {
             period,
             from,
             to,
-            hours,
-            all,
             dirty,
+            edges,
             first_day,
             last_day,
             open: open.into_iter().map(|row| row.day).collect(),
         })
     }
 
+    /// Whether events are to be read themselves.
+    fn reads(&self) -> bool {
+        !(self.dirty.is_empty() && self.edges.is_empty())
+    }
+
     /// The first and the last moment at which what is read itself was received.
     fn received(&self) -> (DateTime<Utc>, DateTime<Utc>) {
-        let first = self.hours.iter().min().copied().unwrap_or(self.period.to);
-        let last = self.hours.iter().max().copied().unwrap_or(self.period.to);
+        let hours = || self.dirty.iter().chain(&self.edges).copied();
+        let first = hours().min().unwrap_or(self.period.to);
+        let last = hours().max().unwrap_or(self.period.to);
         (first, last + Duration::hours(1))
+    }
+
+    /// When the cut quarters' parts in the period begin, and when they end.
+    fn cuts(&self) -> (Vec<DateTime<Utc>>, Vec<DateTime<Utc>>) {
+        if self.edges.is_empty() {
+            return (Vec::new(), Vec::new());
+        }
+        let Self {
+            period, from, to, ..
+        } = self;
+        let parts = [
+            (period.from, period.to.min(*from)),
+            (period.from.max(*to), period.to),
+        ];
+        let parts = parts.into_iter().filter(|(began, ended)| began < ended);
+        parts.unzip()
     }
 }
 
+/// Whether an event was received about when it happened; `events_out_of_time` has the others.
+const OUT_OF_TIME: &str = "(e.received_at - e.occurred_at < interval '-15 minutes'
+    OR e.received_at - e.occurred_at > interval '15 minutes')";
+
 /// The events that a plan reads themselves; binds `$1` to `$9`.
 fn events() -> String {
+    let received = "e.received_at >= $4 AND e.received_at < $5";
+    // Found for each part by itself: events of few minutes among those of many hours.
+    let of_cut = format!(
+        "FROM events e WHERE e.workspace_id = $1 AND {received}
+             AND e.occurred_at >= cut.began AND e.occurred_at < cut.ended
+             AND date_trunc('hour', e.received_at, 'UTC') <> ALL ($2)"
+    );
     format!(
-        "(SELECT e.*, {PERSON} AS person
-          FROM unnest($2::timestamptz[], $3::bool[]) AS h (hour, whole)
-          JOIN events e ON e.workspace_id = $1 AND e.received_at >= h.hour
-              AND e.received_at < h.hour + interval '1 hour'
-          {LINKS}
-          WHERE e.received_at >= $4 AND e.received_at < $5
-            AND e.occurred_at >= $6 AND e.occurred_at < $7
-            AND (h.whole OR e.occurred_at < $8 OR e.occurred_at >= $9)
-            AND ($10::uuid IS NULL OR e.campaign_id = $10)) AS e"
+        "(SELECT e.*, {PERSON} AS person FROM (
+             SELECT e.* FROM unnest($2::timestamptz[]) AS h (hour)
+             JOIN events e ON e.workspace_id = $1 AND e.received_at >= h.hour
+                 AND e.received_at < h.hour + interval '1 hour'
+             WHERE {received} AND e.occurred_at >= $6 AND e.occurred_at < $7
+             UNION ALL
+             SELECT e.* FROM unnest($3::timestamptz[], $8::timestamptz[]) AS cut (began, ended),
+             LATERAL (
+                 SELECT e.* {of_cut} AND NOT {OUT_OF_TIME}
+                     AND e.received_at >= cut.began - interval '15 minutes'
+                     AND e.received_at <= cut.ended + interval '15 minutes'
+                 UNION ALL
+                 SELECT e.* {of_cut} AND {OUT_OF_TIME}
+             ) AS e) AS e
+          {LINKS} WHERE $9::uuid IS NULL OR e.campaign_id = $9) AS e"
     )
 }
 
@@ -189,16 +222,16 @@ fn events() -> String {
 macro_rules! bind_events {
     ($query:expr, $plan:expr) => {{
         let (first, last) = $plan.received();
+        let (began, ended) = $plan.cuts();
         $query
             .bind::<SqlUuid, _>($plan.period.workspace)
-            .bind::<Array<Timestamptz>, _>($plan.hours.clone())
-            .bind::<Array<Bool>, _>($plan.all.clone())
+            .bind::<Array<Timestamptz>, _>($plan.dirty.clone())
+            .bind::<Array<Timestamptz>, _>(began)
             .bind::<Timestamptz, _>(first)
             .bind::<Timestamptz, _>(last)
             .bind::<Timestamptz, _>($plan.period.from)
             .bind::<Timestamptz, _>($plan.period.to)
-            .bind::<Timestamptz, _>($plan.from)
-            .bind::<Timestamptz, _>($plan.to)
+            .bind::<Array<Timestamptz>, _>(ended)
             .bind::<Nullable<SqlUuid>, _>($plan.period.campaign)
     }};
 }
@@ -312,10 +345,10 @@ pub fn pieces(
         known.merge(&Sketch::from_bytes(&row.people));
     }
     let mut pieces = numbers;
-    if !plan.hours.is_empty() {
+    if plan.reads() {
         let read = sql_query(format!(
             "SELECT {} AS at, {COUNTS} FROM {} GROUP BY 1",
-            piece("occurred_at", 11, 6),
+            piece("occurred_at", 10, 6),
             events()
         ));
         let read: Vec<PieceRow> = bind_events!(read, plan)
@@ -326,7 +359,7 @@ pub fn pieces(
         let people = sql_query(format!(
             "SELECT {} AS at, array_agg(DISTINCT person) AS people FROM {}
              WHERE verdict = 'human' AND person IS NOT NULL GROUP BY 1",
-            piece("occurred_at", 11, 6),
+            piece("occurred_at", 10, 6),
             events()
         ));
         let people: Vec<PeopleRow> = bind_events!(people, plan)
@@ -390,7 +423,7 @@ pub fn revenue(conn: &mut PgConnection, period: Period) -> QueryResult<Vec<Sum>>
     ));
     let mut sums: BTreeMap<String, i64> = BTreeMap::new();
     let mut rows: Vec<Sum> = bind_counted!(sums_of, plan).load(conn)?;
-    if !plan.hours.is_empty() {
+    if plan.reads() {
         let read = sql_query(format!(
             "SELECT currency, sum(amount)::bigint AS amount FROM {}
              WHERE verdict = 'human' AND amount IS NOT NULL AND currency IS NOT NULL GROUP BY 1",
@@ -444,11 +477,11 @@ pub fn values(
     let mut rows: Vec<ValueRow> = bind_counted!(stored, plan)
         .bind::<Text, _>(dimension)
         .load(conn)?;
-    if !plan.hours.is_empty() {
+    if plan.reads() {
         let read = sql_query(format!(
             "SELECT value, {VALUE_COUNTS}, NULL::bytea[] AS sketches,
                  array_agg(DISTINCT person) FILTER (WHERE person IS NOT NULL) AS people
-             FROM {}, {DIMENSIONS} WHERE verdict = 'human' AND dimension = $11 GROUP BY 1",
+             FROM {}, {DIMENSIONS} WHERE verdict = 'human' AND dimension = $10 GROUP BY 1",
             events()
         ));
         let read = bind_events!(read, plan).bind::<Text, _>(dimension);

@@ -1,0 +1,1 @@
+DROP INDEX events_out_of_time;
