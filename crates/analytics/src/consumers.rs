@@ -60,7 +60,7 @@ fn record(
     event.lead_id = Some(fact.lead_id);
     event.message_id = fact.message_id;
     event.recognise();
-    store::events::copy(conn, vec![&event])
+    store::events::copy(conn, &[&event])
 }
 
 /// What every form of leads is called as a goal; its properties name the form.
@@ -83,7 +83,7 @@ fn reach(
     let properties = json!({ "form_id": fact.form_id, "form": fact.form });
     event.properties = Some(RawJson(properties.to_string()));
     event.recognise();
-    store::events::copy(conn, vec![&event])?;
+    store::events::copy(conn, &[&event])?;
     let anonymous = fact.anonymous_id.as_deref();
     let said = Said::Identified {
         anonymous: anonymous.map(|id| Visitor::anonymous(workspace, id)),

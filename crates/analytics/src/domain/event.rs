@@ -1,27 +1,19 @@
 //! One recorded fact.
 
 use std::borrow::Cow;
-use std::io::Write;
 
 use chrono::{DateTime, Utc};
 use common::events::EngagementKind;
 use common::{CampaignId, EventId, LeadId, MessageId, WorkspaceId, WriteKeyId};
-use diesel::Insertable;
-use diesel::pg::Pg;
-use diesel::serialize::{IsNull, Output, ToSql};
-use diesel::sql_types::{Jsonb, Text};
 
 use crate::domain::money::Amount;
 use crate::domain::rules;
 use crate::domain::utm::Utm;
 use crate::domain::verdict::{Judgement, Verdict};
 use crate::domain::visitor::Visitor;
-use crate::schema::events;
 
 /// An event on its way into the database, as one row of `events`.
-#[derive(Clone, Debug, Insertable)]
-#[diesel(table_name = events)]
-#[diesel(treat_none_as_default_value = false)]
+#[derive(Clone, Debug)]
 pub struct Event {
     pub workspace_id: WorkspaceId,
     pub id: EventId,
@@ -55,10 +47,8 @@ pub struct Event {
     /// Two letters.
     pub country: Option<String>,
     /// What it says about who is who.
-    #[diesel(skip_insertion)]
     pub said: Option<Box<Said>>,
     /// Whether the sender gave the id, so that the event may be a repetition.
-    #[diesel(skip_insertion)]
     pub id_given: bool,
 }
 
@@ -190,22 +180,5 @@ pub const IDENTIFY: &str = "identify";
 pub const REFUND: &str = "refund";
 
 /// JSON text that [`crate::domain::json`] found fit for a `jsonb` column; it is passed on as it is.
-#[derive(Clone, Debug, PartialEq, Eq, diesel::expression::AsExpression)]
-#[diesel(sql_type = Jsonb)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawJson(pub String);
-
-impl ToSql<Jsonb, Pg> for RawJson {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> diesel::serialize::Result {
-        // The version of jsonb's binary form, then the text.
-        out.write_all(&[1])?;
-        out.write_all(self.0.as_bytes())?;
-        Ok(IsNull::No)
-    }
-}
-
-impl ToSql<Text, Pg> for Verdict {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> diesel::serialize::Result {
-        out.write_all(self.as_str().as_bytes())?;
-        Ok(IsNull::No)
-    }
-}

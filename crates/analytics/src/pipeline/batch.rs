@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use chassis::{Db, outbox};
+use chassis::{Db, outbox, pq};
 use chrono::{DateTime, Utc};
 use common::events::{Engagement, EngagementRecorded};
 use common::{EventId, WorkspaceId};
@@ -112,6 +112,32 @@ impl Batch {
         Ok(())
     }
 
+    /// Whether it is nothing but events to write, which is most that comes: nothing is to be found
+    /// out or told along with them, and nothing of it can be in already.
+    pub(super) fn is_plain(&self) -> bool {
+        let plain = |event: &Event| {
+            event.said.is_none() && (event.lead_id.is_none() || event.engagement().is_none())
+        };
+        !self.tried && self.events().all(plain)
+    }
+
+    /// Does the same for a plain batch of which no event was known before; otherwise it fails, with
+    /// `event_ids_pkey` violated, and nothing is done. `sent` is told when nothing is left but to
+    /// wait.
+    pub(super) fn write_at_once(
+        &mut self,
+        conn: &mut pq::Connection,
+        now: DateTime<Utc>,
+        sent: impl FnOnce(),
+    ) -> QueryResult<()> {
+        self.tried = true;
+        let given = self.given_ids();
+        let (rows, duplicates) = self.rows_to_write(given.iter().copied().collect());
+        store::batches::insert_at_once(conn, self.id, &rows, &given, &duplicates, now, sent)?;
+        self.duplicates = duplicates;
+        Ok(())
+    }
+
     fn insert(
         &mut self,
         conn: &mut PgConnection,
@@ -133,7 +159,7 @@ impl Batch {
             .filter_map(|event| Some((event.workspace_id, event.said.as_deref()?)));
         let said: Vec<_> = said.collect();
         let tells_addresses = !said.is_empty() && store::people::hear(conn, &said)?;
-        store::batches::insert(conn, self.id, rows, &duplicates, now)?;
+        store::batches::insert(conn, self.id, &rows, &duplicates, now)?;
         for (workspace, items) in engagements {
             let batch_id = self.id;
             outbox::push(conn, workspace, &EngagementRecorded { batch_id, items })?;

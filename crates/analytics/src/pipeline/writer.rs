@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chassis::error::is_away;
-use chassis::{Clock, Db, Host};
+use chassis::error::{is_away, violated_unique};
+use chassis::{Clock, Db, Host, Unavailable, pq};
 use diesel::PgConnection;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use tokio::sync::Notify;
@@ -16,11 +16,15 @@ use super::batch::Batch;
 use super::queue::{Outlet, Turn};
 use crate::live::Live;
 use crate::metrics::Counters;
+use crate::store::batches::AT_ONCE;
 
 /// Most rows of one commit; a request's events are never split.
 const BATCH_ROWS: usize = 5000;
 /// How long a batch of reported events is tried again while Postgres is away.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Batches that are written step by step after one in which an id came again: clients that lost
+/// answers send all they have once more.
+const WARY: u32 = 50;
 /// Between two attempts to reach Postgres.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,6 +42,10 @@ pub(super) struct Writer {
     /// back, because whoever clicked will not click again for our sake.
     hits: bool,
     conn: Option<PgConnection>,
+    /// For what goes in two round trips.
+    quick: Option<pq::Connection>,
+    /// So many batches yet are written step by step, because ids came again of late.
+    wary: u32,
 }
 
 /// Why a batch was not written.
@@ -69,6 +77,8 @@ impl Writer {
             live: live.clone(),
             hits,
             conn: None,
+            quick: None,
+            wary: 0,
         }
     }
 
@@ -123,6 +133,37 @@ impl Writer {
     }
 
     fn attempt(&mut self, batch: &mut Batch, turn: &mut Turn<'_>) -> Result<(), Trouble> {
+        if !self.hits && batch.is_plain() {
+            match self.wary.checked_sub(1) {
+                Some(left) => self.wary = left,
+                None => match self.at_once(batch, turn) {
+                    Err(Trouble::Refused(error))
+                        if violated_unique(&error) == Some("event_ids_pkey") =>
+                    {
+                        self.wary = WARY;
+                    }
+                    done => return done,
+                },
+            }
+        }
+        self.step_by_step(batch, turn)
+    }
+
+    fn at_once(&mut self, batch: &mut Batch, turn: &mut Turn<'_>) -> Result<(), Trouble> {
+        let conn = match &mut self.quick {
+            Some(conn) => conn,
+            None => {
+                let connected = self.db.connect_pq(AT_ONCE);
+                self.away.store(connected.is_err(), Ordering::Relaxed);
+                self.quick
+                    .insert(connected.map_err(|error| unreached(&error))?)
+            }
+        };
+        let done = batch.write_at_once(conn, self.clock.now(), || turn.only_waits());
+        done.map_err(|error| self.trouble(error))
+    }
+
+    fn step_by_step(&mut self, batch: &mut Batch, turn: &mut Turn<'_>) -> Result<(), Trouble> {
         if self.conn.is_none() {
             self.connect()?;
         }
@@ -132,26 +173,24 @@ impl Writer {
         let done = batch.write(&self.db, conn, self.clock.now(), self.hits, || {
             turn.only_waits()
         });
-        done.map_err(|error| {
-            if is_away(&error) {
-                self.conn = None;
-                Trouble::Passing(error.to_string())
-            } else if passes(&error) {
-                Trouble::Passing(error.to_string())
-            } else {
-                Trouble::Refused(error)
-            }
-        })
+        done.map_err(|error| self.trouble(error))
+    }
+
+    fn trouble(&mut self, error: QueryError) -> Trouble {
+        if is_away(&error) {
+            (self.conn, self.quick) = (None, None);
+            Trouble::Passing(error.to_string())
+        } else if passes(&error) {
+            Trouble::Passing(error.to_string())
+        } else {
+            Trouble::Refused(error)
+        }
     }
 
     fn connect(&mut self) -> Result<(), Trouble> {
         let connected = self.db.connect();
         self.away.store(connected.is_err(), Ordering::Relaxed);
-        let cause = |error: &chassis::Unavailable| match &error.cause {
-            Some(cause) => cause.to_string(),
-            None => error.to_string(),
-        };
-        self.conn = Some(connected.map_err(|error| Trouble::Passing(cause(&error)))?);
+        self.conn = Some(connected.map_err(|error| unreached(&error))?);
         Ok(())
     }
 
@@ -179,6 +218,13 @@ impl Writer {
         }
         tracing::info!("the database answers again");
     }
+}
+
+fn unreached(error: &Unavailable) -> Trouble {
+    Trouble::Passing(match &error.cause {
+        Some(cause) => cause.to_string(),
+        None => error.to_string(),
+    })
 }
 
 /// Whether the same transaction may well succeed the next time.

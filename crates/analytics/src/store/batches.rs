@@ -1,11 +1,16 @@
 //! Which batches are committed.
 
+use std::fmt;
+
+use chassis::pq;
 use chassis::sql::fixed;
 use chrono::{DateTime, Utc};
+use common::{EventId, WorkspaceId};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Int4, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::rows::{self, COLUMNS};
 use super::{events, rollups};
 use crate::domain::event::Event;
 use crate::schema::ingest_batches;
@@ -24,7 +29,7 @@ pub fn find(conn: &mut PgConnection, id: Uuid) -> QueryResult<Option<Vec<i32>>> 
 pub fn insert(
     conn: &mut PgConnection,
     id: Uuid,
-    rows: Vec<&Event>,
+    rows: &[&Event],
     duplicates: &[i32],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
@@ -42,6 +47,55 @@ pub fn insert(
     .bind::<Timestamptz, _>(now)
     .execute(conn)?;
     events::copy_alone(conn, rows)
+}
+
+/// What a connection for [`insert_at_once`] has to know.
+pub const AT_ONCE: &str = "SET plan_cache_mode = force_generic_plan;
+    PREPARE claim_ids (uuid[], uuid[], timestamptz) AS
+        INSERT INTO event_ids (workspace_id, id, received_at)
+        SELECT w, i, $3 FROM unnest($1, $2) AS given (w, i);
+    PREPARE note_batch (uuid[], timestamptz[], uuid, integer[], timestamptz) AS
+        WITH touched AS (INSERT INTO rollup_dirty SELECT * FROM unnest($1, $2))
+        INSERT INTO ingest_batches (id, duplicates, committed_at) VALUES ($3, $4, $5)";
+
+/// Does the same as [`insert`], in two round trips and a transaction of its own, and claims the ids
+/// that clients gave. One that is known makes it fail: `event_ids_pkey` is violated.
+pub fn insert_at_once(
+    conn: &mut pq::Connection,
+    id: Uuid,
+    rows: &[&Event],
+    given: &[(WorkspaceId, EventId)],
+    duplicates: &[i32],
+    now: DateTime<Utc>,
+    sent: impl FnOnce(),
+) -> QueryResult<()> {
+    let received = rows.iter().map(|row| (row.workspace_id, row.received_at));
+    let (workspaces, hours) = rollups::hours(received);
+    let (workspaces, hours) = (
+        array(workspaces),
+        array(hours.iter().map(DateTime::to_rfc3339)),
+    );
+    let (duplicates, now) = (array(duplicates), now.to_rfc3339());
+    let claim = match given.is_empty() {
+        true => String::new(),
+        false => {
+            let (workspaces, ids) = given.iter().copied().unzip::<_, _, Vec<_>, Vec<_>>();
+            let (workspaces, ids) = (array(workspaces), array(ids));
+            format!("EXECUTE claim_ids ({workspaces}, {ids}, '{now}'); ")
+        }
+    };
+    // Nothing that somebody wrote is in it: ids, times and numbers.
+    let statements = format!(
+        "{claim}EXECUTE note_batch ({workspaces}, {hours}, '{id}', {duplicates}, '{now}'); \
+         COPY events ({COLUMNS}) FROM STDIN (FORMAT binary)"
+    );
+    conn.copy(&statements, &rows::write(rows), sent)
+}
+
+/// An array of what needs no quotes, as a constant.
+fn array<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    format!("'{{{}}}'", items.join(","))
 }
 
 /// Forgets batches that no writer can be in doubt about any more.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use chassis::sql::fixed;
 use chrono::{DateTime, Utc};
 use common::{EventId, WorkspaceId};
 use diesel::prelude::*;
@@ -11,14 +12,6 @@ use diesel::sql_types::{Array, Timestamptz, Uuid as SqlUuid};
 /// How long a repetition is recognised.
 pub const WINDOW_DAYS: i64 = 7;
 
-#[derive(QueryableByName)]
-struct Fresh {
-    #[diesel(sql_type = SqlUuid)]
-    workspace_id: WorkspaceId,
-    #[diesel(sql_type = SqlUuid)]
-    id: EventId,
-}
-
 /// Claims ids for this transaction; answers those that nobody had. `ids` must be sorted, so that
 /// writers that claim the same ones wait for each other and never in a circle.
 pub fn claim(
@@ -27,7 +20,7 @@ pub fn claim(
     now: DateTime<Utc>,
 ) -> QueryResult<HashSet<(WorkspaceId, EventId)>> {
     let (workspaces, ids): (Vec<WorkspaceId>, Vec<EventId>) = ids.iter().copied().unzip();
-    let fresh: Vec<Fresh> = sql_query(
+    let fresh: Vec<(WorkspaceId, EventId)> = fixed::<(SqlUuid, SqlUuid)>(
         "INSERT INTO event_ids (workspace_id, id, received_at)
          SELECT w, i, $3 FROM unnest($1::uuid[], $2::uuid[]) AS given (w, i)
          ON CONFLICT DO NOTHING
@@ -37,10 +30,7 @@ pub fn claim(
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Timestamptz, _>(now)
     .load(conn)?;
-    Ok(fresh
-        .into_iter()
-        .map(|row| (row.workspace_id, row.id))
-        .collect())
+    Ok(fresh.into_iter().collect())
 }
 
 /// Forgets ids older than the window, at most `limit` of them; answers how many.

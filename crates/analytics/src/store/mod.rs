@@ -17,6 +17,7 @@ pub mod partitions;
 pub mod people;
 pub mod reports;
 pub mod rollups;
+pub mod rows;
 pub mod shares;
 pub mod visits;
 pub mod write_keys;

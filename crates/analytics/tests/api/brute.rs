@@ -124,8 +124,8 @@ impl<'a> World<'a> {
     }
 
     fn store(&self, events: &[Event]) {
-        let rows = events.iter().collect();
-        events::copy(&mut self.app.connect(), rows).expect("events are stored");
+        let rows: Vec<_> = events.iter().collect();
+        events::copy(&mut self.app.connect(), &rows).expect("events are stored");
     }
 
     async fn ask(&self, path: &str) -> Value {
