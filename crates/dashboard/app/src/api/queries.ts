@@ -8,6 +8,12 @@ export type List = Schemas["leads.ListView"];
 export type Form = Schemas["leads.FormView"];
 export type Segment = Schemas["leads.SegmentView"];
 
+/** What a table shows of a lead. It keeps everybody whom one has scrolled past, so nothing else of them. */
+export type LeadRow = Pick<Lead, "id" | "email" | "first_name" | "last_name" | "company" | "status" | "tags" | "unconfirmed" | "created_at">;
+
+const leadRow = ({ id, email, first_name, last_name, company, status, tags, unconfirmed, created_at }: Lead): LeadRow =>
+  ({ id, email, first_name, last_name, company, status, tags, unconfirmed, created_at });
+
 export interface LeadFilter {
   q?: string | undefined;
   status?: string | undefined;
@@ -66,8 +72,10 @@ export const reportQuery = (id: string, running: boolean) =>
 export const leadsQuery = (filter: LeadFilter) =>
   infiniteQueryOptions({
     queryKey: ["leads", given(filter)],
-    queryFn: ({ pageParam, signal }) =>
-      ask(api.GET("/api/v1/leads", { params: { query: { ...given(filter), limit: 200, cursor: pageParam } }, signal })),
+    queryFn: async ({ pageParam, signal }) => {
+      const page = await ask(api.GET("/api/v1/leads", { params: { query: { ...given(filter), limit: 200, cursor: pageParam } }, signal }));
+      return { ...page, items: page.items.map(leadRow) };
+    },
     initialPageParam: start,
     getNextPageParam: next,
   });
