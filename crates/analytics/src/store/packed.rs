@@ -135,12 +135,9 @@ pub(super) fn taken(
         leads: Vec<u8>,
     }
     let hours = dirty_hours(conn, workspace)?;
-    // A day's rows in one: there are many, and each costs more to bring here than its bytes.
     let stored: Vec<Stored> = sql_query(
-        "SELECT type AS kind, url, sum(human)::bigint AS human, sum(machine)::bigint AS machine,
-             string_agg(leads, ''::bytea) AS leads
-         FROM rollup_hits WHERE workspace_id = $1 AND campaign_id = $2 AND hour <> ALL ($3)
-         GROUP BY type, url, date_trunc('day', hour, 'UTC')",
+        "SELECT type AS kind, url, human, machine, leads FROM rollup_hits
+         WHERE workspace_id = $1 AND campaign_id = $2 AND hour <> ALL ($3)",
     )
     .bind::<SqlUuid, _>(workspace)
     .bind::<SqlUuid, _>(campaign)
