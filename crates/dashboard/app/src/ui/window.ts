@@ -1,7 +1,10 @@
 import { useEffect, useState, type RefObject } from "react";
 
-/** Which rows of one height are in sight, with some around them: a matter of arithmetic, however many there are. */
-export function inSight(count: number, height: number, top: number, size: number, around = 12): { first: number; last: number } {
+/**
+ * Which rows of one height are in sight, with some around them: a matter of arithmetic, however many there are. A
+ * jump draws all of them at once, so there are few around: a turn of the wheel.
+ */
+export function inSight(count: number, height: number, top: number, size: number, around = 4): { first: number; last: number } {
   const first = Math.max(0, Math.floor(top / height) - around);
   return { first, last: Math.min(count - 1, Math.ceil((top + size) / height) + around) };
 }
