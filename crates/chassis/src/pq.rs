@@ -54,14 +54,13 @@ impl Connection {
     /// Runs statements in one round trip. They are one transaction unless they say otherwise.
     pub fn run(&mut self, statements: &str) -> QueryResult<()> {
         self.send(statements)?;
-        self.answers::<fn()>(None)
+        self.answers(None)
     }
 
-    /// The same with a `COPY … FROM STDIN` among them, which takes `rows` in. `sent` is told when
-    /// Postgres has everything and nothing is left but to wait for it.
-    pub fn copy(&mut self, statements: &str, rows: &[u8], sent: impl FnOnce()) -> QueryResult<()> {
+    /// The same with a `COPY … FROM STDIN` among them, which takes `rows` in.
+    pub fn copy(&mut self, statements: &str, rows: &[u8]) -> QueryResult<()> {
         self.send(statements)?;
-        self.answers(Some((rows, sent)))
+        self.answers(Some(rows))
     }
 
     fn send(&mut self, statements: &str) -> QueryResult<()> {
@@ -74,16 +73,14 @@ impl Connection {
     }
 
     /// Reads what the statements answer, up to the end; the first error counts.
-    fn answers<F: FnOnce()>(&mut self, mut rows: Option<(&[u8], F)>) -> QueryResult<()> {
-        let wanted = rows.is_some();
+    fn answers(&mut self, mut rows: Option<&[u8]>) -> QueryResult<()> {
         let mut done = Ok(());
         // SAFETY: it is open; what it answers is owned by `Answer`.
         while let Some(answer) = Answer::of(unsafe { pq_sys::PQgetResult(self.0.as_ptr()) }) {
             match (answer.status(), rows.take()) {
-                (ExecStatusType::PGRES_COPY_IN, Some((rows, sent))) => {
+                (ExecStatusType::PGRES_COPY_IN, Some(rows)) => {
                     self.put(rows)?;
                     self.end_copy(None)?;
-                    sent();
                 }
                 (ExecStatusType::PGRES_COPY_IN, None) => self.end_copy(Some(c"no rows for it"))?,
                 (ExecStatusType::PGRES_COMMAND_OK | ExecStatusType::PGRES_TUPLES_OK, still) => {
@@ -95,7 +92,7 @@ impl Connection {
                 }
             }
         }
-        match wanted && rows.is_some() && done.is_ok() {
+        match rows.is_some() && done.is_ok() {
             true => Err(unfit("no statement takes rows")),
             false => done,
         }

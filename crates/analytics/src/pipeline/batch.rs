@@ -122,18 +122,16 @@ impl Batch {
     }
 
     /// Does the same for a plain batch of which no event was known before; otherwise it fails, with
-    /// `event_ids_pkey` violated, and nothing is done. `sent` is told when nothing is left but to
-    /// wait.
+    /// `event_ids_pkey` violated, and nothing is done.
     pub(super) fn write_at_once(
         &mut self,
         conn: &mut pq::Connection,
         now: DateTime<Utc>,
-        sent: impl FnOnce(),
     ) -> QueryResult<()> {
         self.tried = true;
         let given = self.given_ids();
         let (rows, duplicates) = self.rows_to_write(given.iter().copied().collect());
-        store::batches::insert_at_once(conn, self.id, &rows, &given, &duplicates, now, sent)?;
+        store::batches::insert_at_once(conn, self.id, &rows, &given, &duplicates, now)?;
         self.duplicates = duplicates;
         Ok(())
     }

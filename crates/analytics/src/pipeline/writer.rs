@@ -136,7 +136,7 @@ impl Writer {
         if !self.hits && batch.is_plain() {
             match self.wary.checked_sub(1) {
                 Some(left) => self.wary = left,
-                None => match self.at_once(batch, turn) {
+                None => match self.at_once(batch) {
                     Err(Trouble::Refused(error))
                         if violated_unique(&error) == Some("event_ids_pkey") =>
                     {
@@ -149,7 +149,7 @@ impl Writer {
         self.step_by_step(batch, turn)
     }
 
-    fn at_once(&mut self, batch: &mut Batch, turn: &mut Turn<'_>) -> Result<(), Trouble> {
+    fn at_once(&mut self, batch: &mut Batch) -> Result<(), Trouble> {
         let conn = match &mut self.quick {
             Some(conn) => conn,
             None => {
@@ -159,7 +159,9 @@ impl Writer {
                     .insert(connected.map_err(|error| unreached(&error))?)
             }
         };
-        let done = batch.write_at_once(conn, self.clock.now(), || turn.only_waits());
+        // The next batch waits for the end: begun sooner it would be a smaller one, which costs more
+        // than the disk's time is worth.
+        let done = batch.write_at_once(conn, self.clock.now());
         done.map_err(|error| self.trouble(error))
     }
 

@@ -67,7 +67,6 @@ pub fn insert_at_once(
     given: &[(WorkspaceId, EventId)],
     duplicates: &[i32],
     now: DateTime<Utc>,
-    sent: impl FnOnce(),
 ) -> QueryResult<()> {
     let received = rows.iter().map(|row| (row.workspace_id, row.received_at));
     let (workspaces, hours) = rollups::hours(received);
@@ -89,7 +88,7 @@ pub fn insert_at_once(
         "{claim}EXECUTE note_batch ({workspaces}, {hours}, '{id}', {duplicates}, '{now}'); \
          COPY events ({COLUMNS}) FROM STDIN (FORMAT binary)"
     );
-    conn.copy(&statements, &rows::write(rows), sent)
+    conn.copy(&statements, &rows::write(rows))
 }
 
 /// An array of what needs no quotes, as a constant.

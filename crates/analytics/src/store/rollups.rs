@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chassis::sql::fixed;
 use chrono::{DateTime, Duration, DurationRound, Utc};
 use common::WorkspaceId;
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{
@@ -138,6 +139,8 @@ pub fn count(conn: &mut PgConnection, dirty: Dirty) -> QueryResult<bool> {
         if !lock(conn)? {
             return Ok(false);
         }
+        // Counting is never urgent, and leaves the other cores to those who wait.
+        conn.batch_execute("SET LOCAL max_parallel_workers_per_gather = 0")?;
         let Dirty { workspace_id, hour } = dirty;
         for table in [
             "rollup_dirty",
