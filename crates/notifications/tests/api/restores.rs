@@ -61,8 +61,9 @@ async fn remembered(database: &Database) {
     let connection = connection.expect("Redis answers");
     eventually("a later mark", || async {
         let mut get = redis::cmd("GET");
-        let mark = get.arg(&key).query_async(&mut connection.clone()).await;
-        mark.expect("a mark").is_some_and(|mark: i64| mark > now)
+        let asked = get.arg(&key).query_async(&mut connection.clone()).await;
+        let mark: Option<i64> = asked.expect("a mark, or none yet");
+        mark.is_some_and(|mark| mark > now)
     })
     .await;
 }
