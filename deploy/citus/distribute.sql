@@ -18,6 +18,7 @@ SELECT create_distributed_table('person_changes', 'workspace_id', colocate_with 
 SELECT create_distributed_table('rollup_counts', 'workspace_id', colocate_with => 'events');
 SELECT create_distributed_table('rollup_revenue', 'workspace_id', colocate_with => 'events');
 SELECT create_distributed_table('rollup_values', 'workspace_id', colocate_with => 'events');
+SELECT create_distributed_table('day_hits', 'workspace_id', colocate_with => 'events');
 SELECT create_distributed_table('rollup_hits', 'workspace_id', colocate_with => 'events');
 SELECT create_distributed_table('rollup_steps', 'workspace_id', colocate_with => 'events');
 SELECT create_distributed_table('rollup_dirty', 'workspace_id', colocate_with => 'events');

@@ -10,7 +10,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::days::day;
+use super::days::{self, day};
 use super::packed::dirty_hours as dirty_in;
 use super::reports::{COUNTS, Overview, Period};
 use super::rollups::{DIMENSIONS, LINKS, PERSON, VALUE_COUNTS};
@@ -96,12 +96,6 @@ struct Plan {
 }
 
 #[derive(QueryableByName)]
-struct Day {
-    #[diesel(sql_type = Timestamptz)]
-    day: DateTime<Utc>,
-}
-
-#[derive(QueryableByName)]
 struct Hour {
     #[diesel(sql_type = Timestamptz)]
     hour: DateTime<Utc>,
@@ -119,13 +113,7 @@ impl Plan {
         let hours = |rows: Vec<Hour>| rows.into_iter().map(|row| row.hour).collect::<Vec<_>>();
         let dirty = dirty_in(conn, period.workspace)?;
         let (first_day, last_day) = cut.days(from, to);
-        let open = sql_query(
-            "SELECT day FROM rollup_open WHERE workspace_id = $1
-             UNION SELECT date_trunc('day', hour, 'UTC') FROM unnest($2::timestamptz[]) AS hour",
-        )
-        .bind::<SqlUuid, _>(period.workspace)
-        .bind::<Array<Timestamptz>, _>(&dirty)
-        .load::<Day>(conn)?;
+        let open = days::opened(conn, period.workspace, &dirty)?;
         let mut parts = Vec::new();
         parts.extend((first != period.from).then_some(first));
         parts.extend((last != period.to).then_some(last));
@@ -152,7 +140,7 @@ impl Plan {
             edges,
             first_day,
             last_day,
-            open: open.into_iter().map(|row| row.day).collect(),
+            open,
         })
     }
 

@@ -11,6 +11,7 @@ use diesel::sql_types::{Array, BigInt, Binary, Jsonb, Text, Timestamptz, Uuid as
 use serde_json::json;
 use uuid::Uuid;
 
+use super::packed;
 use super::reports::Overview;
 use super::rollups::{self, Dirty, VALUE};
 use crate::domain::sketch::Sketch;
@@ -36,6 +37,27 @@ pub fn open(conn: &mut PgConnection, counted: Dirty) -> QueryResult<()> {
         .bind::<Timestamptz, _>(day(counted.hour))
         .execute(conn)?;
     Ok(())
+}
+
+/// The days of a workspace that are open, those of the hours `dirty` included.
+pub fn opened(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    dirty: &[DateTime<Utc>],
+) -> QueryResult<Vec<DateTime<Utc>>> {
+    #[derive(QueryableByName)]
+    struct Day {
+        #[diesel(sql_type = Timestamptz)]
+        day: DateTime<Utc>,
+    }
+    let rows: Vec<Day> = sql_query(
+        "SELECT day FROM rollup_open WHERE workspace_id = $1
+         UNION SELECT date_trunc('day', hour, 'UTC') FROM unnest($2::timestamptz[]) AS hour",
+    )
+    .bind::<SqlUuid, _>(workspace)
+    .bind::<Array<Timestamptz>, _>(dirty)
+    .load(conn)?;
+    Ok(rows.into_iter().map(|row| row.day).collect())
 }
 
 /// Open days before `before` of which every hour is counted, the oldest first.
@@ -75,6 +97,7 @@ pub fn close(conn: &mut PgConnection, open: Open) -> QueryResult<bool> {
             ("day_counts", "received"),
             ("day_revenue", "received"),
             ("day_values", "received"),
+            ("day_hits", "received"),
         ] {
             let sql = format!("DELETE FROM {table} WHERE workspace_id = $1 AND {column} = $2");
             bind!(sql, open).execute(conn)?;
@@ -87,13 +110,14 @@ pub fn close(conn: &mut PgConnection, open: Open) -> QueryResult<bool> {
         );
         bind!(sql, open).execute(conn)?;
         values(conn, open)?;
+        packed::hits_of_day(conn, open)?;
         Ok(true)
     })
 }
 
 /// The day that a quarter is in, and the quarters of `$1` that were received on `$2`.
 const DAY: &str = "date_trunc('day', quarter, 'UTC')";
-const OF_DAY: &str = "workspace_id = $1 AND hour >= $2 AND hour < $2 + interval '1 day'";
+pub(super) const OF_DAY: &str = "workspace_id = $1 AND hour >= $2 AND hour < $2 + interval '1 day'";
 
 #[derive(QueryableByName)]
 struct CountRow {

@@ -12,6 +12,7 @@ use diesel::sql_types::{
 use serde_json::json;
 use uuid::Uuid;
 
+use super::days::{self, OF_DAY, Open};
 use super::rollups::{Dirty, rolled};
 
 /// The types of hits that campaigns are told about.
@@ -96,19 +97,84 @@ pub(super) fn hits(conn: &mut PgConnection, dirty: Dirty) -> QueryResult<()> {
     Ok(())
 }
 
+/// Hits of one type or on one link, as they are kept.
+#[derive(QueryableByName)]
+struct Stored {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    url: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    human: i64,
+    #[diesel(sql_type = BigInt)]
+    machine: i64,
+    #[diesel(sql_type = Binary)]
+    leads: Vec<u8>,
+}
+
+/// Sums up the hits of a day, a campaign at a time: they list everybody.
+pub(super) fn hits_of_day(conn: &mut PgConnection, open: Open) -> QueryResult<()> {
+    #[derive(QueryableByName)]
+    struct Campaign {
+        #[diesel(sql_type = SqlUuid)]
+        campaign_id: Uuid,
+    }
+    let campaigns: Vec<Campaign> = sql_query(format!(
+        "SELECT DISTINCT campaign_id FROM rollup_hits WHERE {OF_DAY}"
+    ))
+    .bind::<SqlUuid, _>(open.workspace_id)
+    .bind::<Timestamptz, _>(open.day)
+    .load(conn)?;
+    for Campaign { campaign_id } in campaigns {
+        let rows: Vec<Stored> = sql_query(format!(
+            "SELECT type AS kind, url, sum(human)::bigint AS human, sum(machine)::bigint AS machine,
+                 string_agg(leads, ''::bytea) AS leads
+             FROM rollup_hits WHERE {OF_DAY} AND campaign_id = $3 GROUP BY type, url"
+        ))
+        .bind::<SqlUuid, _>(open.workspace_id)
+        .bind::<Timestamptz, _>(open.day)
+        .bind::<SqlUuid, _>(campaign_id)
+        .load(conn)?;
+        let packed = |row: &Stored| {
+            let mut leads: Vec<i64> = numbers(&row.leads).collect();
+            leads.sort_unstable();
+            leads.dedup();
+            leads.into_iter().flat_map(i64::to_be_bytes).collect()
+        };
+        let (human, machine): (Vec<_>, Vec<_>) =
+            rows.iter().map(|row| (row.human, row.machine)).unzip();
+        sql_query(
+            "INSERT INTO day_hits (workspace_id, received, campaign_id, type, url, human, machine, leads)
+             SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                 $8::bytea[])",
+        )
+        .bind::<SqlUuid, _>(open.workspace_id)
+        .bind::<Timestamptz, _>(open.day)
+        .bind::<SqlUuid, _>(campaign_id)
+        .bind::<Array<Text>, _>(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|row| row.url.as_deref()).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(human)
+        .bind::<Array<BigInt>, _>(machine)
+        .bind::<Array<Binary>, _>(rows.iter().map(packed).collect::<Vec<Vec<u8>>>())
+        .execute(conn)?;
+    }
+    Ok(())
+}
+
 /// Hits of one type or on one link, all together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taken {
     pub(super) human: i64,
     pub(super) machine: i64,
-    /// Once per hour each.
+    /// Once per hour or day each.
     leads: Vec<i64>,
 }
 
 impl Taken {
     /// How many different leads there were.
     pub(super) fn unique(&mut self) -> i64 {
-        self.leads.sort_unstable();
+        // What days bring is in order already, which this sort makes use of.
+        self.leads.sort();
         self.leads.dedup();
         i64::try_from(self.leads.len()).unwrap_or(i64::MAX)
     }
@@ -121,27 +187,20 @@ pub(super) fn taken(
     workspace: WorkspaceId,
     campaign: CampaignId,
 ) -> QueryResult<BTreeMap<(String, Option<String>), Taken>> {
-    #[derive(QueryableByName)]
-    struct Stored {
-        #[diesel(sql_type = Text)]
-        kind: String,
-        #[diesel(sql_type = Nullable<Text>)]
-        url: Option<String>,
-        #[diesel(sql_type = BigInt)]
-        human: i64,
-        #[diesel(sql_type = BigInt)]
-        machine: i64,
-        #[diesel(sql_type = Binary)]
-        leads: Vec<u8>,
-    }
     let hours = dirty_hours(conn, workspace)?;
+    let open = days::opened(conn, workspace, &hours)?;
     let stored: Vec<Stored> = sql_query(
-        "SELECT type AS kind, url, human, machine, leads FROM rollup_hits
-         WHERE workspace_id = $1 AND campaign_id = $2 AND hour <> ALL ($3)",
+        "SELECT type AS kind, url, human, machine, leads FROM day_hits
+         WHERE workspace_id = $1 AND campaign_id = $2 AND received <> ALL ($4)
+         UNION ALL
+         SELECT type, url, human, machine, leads FROM unnest($4) AS open (began)
+         JOIN rollup_hits ON workspace_id = $1 AND campaign_id = $2
+             AND hour >= open.began AND hour < open.began + interval '1 day' AND hour <> ALL ($3)",
     )
     .bind::<SqlUuid, _>(workspace)
     .bind::<SqlUuid, _>(campaign)
     .bind::<Array<Timestamptz>, _>(&hours)
+    .bind::<Array<Timestamptz>, _>(&open)
     .load(conn)?;
     let mut found: BTreeMap<_, Taken> = BTreeMap::new();
     let mut add = |key, human, machine, leads: &mut dyn Iterator<Item = i64>| {
