@@ -1,4 +1,4 @@
-//! A writer: takes what waits, commits it together, answers. It owns a connection and a thread.
+//! A writer: takes what waits, commits it together, answers. It owns its connections and a thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

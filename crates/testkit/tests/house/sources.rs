@@ -97,10 +97,10 @@ fn memory_is_left_to_the_compiler() {
     let workspace = read("Cargo.toml");
     assert!(workspace.contains("\nunsafe_code = \"deny\"\n"));
     let sources = services();
-    // The allocator's settings are C.
+    // The allocator's settings and libpq are C.
     assert_eq!(
         holding(&sources, &["unsafe "]),
-        set(["chassis/src/memory.rs"])
+        set(["chassis/src/memory.rs", "chassis/src/pq.rs"])
     );
     let lost = ["mem::forget", "Box::leak", ".leak()", "ManuallyDrop"];
     assert_eq!(holding(&sources, &lost), set([]));
