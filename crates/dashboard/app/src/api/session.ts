@@ -10,24 +10,23 @@ export type Session = Schemas["identity.Session"];
 /** Who was signed in last, on this page. */
 let last: string | undefined;
 
-/** Who is signed in; null when nobody is. */
-export const sessionQuery = queryOptions({
-  queryKey: ["session"],
-  queryFn: async (): Promise<Session | null> => {
-    try {
-      // Nobody is no error, and a browser would log it as one.
-      const session: Session | undefined = await ask(api.GET("/api/v1/session", { params: { query: { quiet: true } } }));
-      if (!session) return null;
-      setCsrfToken(session.csrf_token);
-      last = session.user.id;
-      return session;
-    } catch (error) {
-      if (isProblem(error) && error.status === 401) return null;
-      throw error;
-    }
-  },
-  staleTime: Infinity,
-});
+/** Asks who is signed in; null when nobody is. */
+export async function askSession(): Promise<Session | null> {
+  try {
+    // Nobody is no error, and a browser would log it as one.
+    const session: Session | undefined = await ask(api.GET("/api/v1/session", { params: { query: { quiet: true } } }));
+    if (!session) return null;
+    setCsrfToken(session.csrf_token);
+    last = session.user.id;
+    return session;
+  } catch (error) {
+    if (isProblem(error) && error.status === 401) return null;
+    throw error;
+  }
+}
+
+/** Who is signed in, as far as the page knows; null when nobody is. */
+export const sessionQuery = queryOptions({ queryKey: ["session"], queryFn: askSession, staleTime: Infinity });
 
 /** Who else vouches for people here. */
 export const providerQuery = queryOptions({

@@ -4,7 +4,7 @@ import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, onExpired } from "../api/client";
 import { isProblem } from "../api/problem";
-import { sessionQuery, signOut, switchTo, type Session } from "../api/session";
+import { askSession, sessionQuery, signOut, switchTo, type Session } from "../api/session";
 import { LANGUAGES, setLanguage } from "../i18n";
 import { hasUnsaved } from "../lib/autosave";
 import { applyTheme, storedTheme, type Theme } from "../lib/theme";
@@ -161,9 +161,13 @@ function Expired() {
   const [who, setWho] = useState<Session["user"] | null>(null);
   useEffect(() => onExpired(() => {
     const before = client.getQueryData<Session | null>(sessionQuery.queryKey);
-    void client.fetchQuery({ ...sessionQuery, staleTime: 0 }).then((now) => {
-      // A new session in another tab is as good.
-      if (now) return client.invalidateQueries();
+    void askSession().then((now) => {
+      if (now) {
+        // A new session in another tab is as good.
+        client.setQueryData(sessionQuery.queryKey, now);
+        return client.invalidateQueries();
+      }
+      // The page goes on showing what the ended one could do: an editor that vanished would take along what is typed.
       if (before) setWho(before.user);
       return undefined;
     }, () => undefined);
@@ -173,7 +177,7 @@ function Expired() {
     <Dialog title={t("shell.expired")} onClose={() => undefined}>
       <p>{t("shell.expiredText")}</p>
       <SignInForm email={who.email} onDone={() => { setWho(null); void client.invalidateQueries(); }} />
-      <button type="button" className="linklike small" onClick={() => void navigate({ to: "/sign-in" })}>{t("shell.somebodyElse")}</button>
+      <button type="button" className="linklike small" onClick={() => { client.setQueryData(sessionQuery.queryKey, null); void navigate({ to: "/sign-in" }); }}>{t("shell.somebodyElse")}</button>
     </Dialog>
   );
 }

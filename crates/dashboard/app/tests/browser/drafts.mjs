@@ -58,6 +58,8 @@ await browse(async (page, { context, complaints }) => {
   await context.clearCookies();
   await subject.fill("after the session");
   const again = page.getByRole("dialog", { name: "Sign in again" });
+  await again.waitFor();
+  expect("the field behind it", await subject.inputValue(), "after the session");
   await again.getByLabel("Password").fill(password);
   await again.getByRole("button", { name: "Sign in", exact: true }).click();
   await again.waitFor({ state: "detached" });
