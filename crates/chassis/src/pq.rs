@@ -16,8 +16,7 @@ use pq_sys::{ConnStatusType, ExecStatusType, PGconn, PGresult};
 /// A connection of its own, for one thread at a time.
 pub struct Connection(NonNull<PGconn>);
 
-// SAFETY: libpq lets any thread use a connection, but one at a time: every function takes
-// `&mut self`.
+// SAFETY: libpq lets any thread use a connection, but one at a time: it is not `Sync`.
 unsafe impl Send for Connection {}
 
 impl fmt::Debug for Connection {

@@ -142,13 +142,14 @@ impl Event {
         }
     }
 
-    /// What kind of engagement of a person it is, if it is one.
-    pub fn engagement(&self) -> Option<EngagementKind> {
-        match (self.verdict, self.kind.as_ref()) {
-            (Verdict::Human, OPEN) => Some(EngagementKind::Open),
-            (Verdict::Human, CLICK) => Some(EngagementKind::Click),
-            _ => None,
-        }
+    /// Who engaged and how, if a person did of whom it is known who it is.
+    pub fn engagement(&self) -> Option<(LeadId, EngagementKind)> {
+        let kind = match (self.verdict, self.kind.as_ref()) {
+            (Verdict::Human, OPEN) => EngagementKind::Open,
+            (Verdict::Human, CLICK) => EngagementKind::Click,
+            _ => return None,
+        };
+        Some((self.lead_id?, kind))
     }
 }
 

@@ -115,13 +115,11 @@ impl Batch {
     /// Whether it is nothing but events to write, which is most that comes: nothing is to be found
     /// out or told along with them, and nothing of it can be in already.
     pub(super) fn is_plain(&self) -> bool {
-        let plain = |event: &Event| {
-            event.said.is_none() && (event.lead_id.is_none() || event.engagement().is_none())
-        };
+        let plain = |event: &Event| event.said.is_none() && event.engagement().is_none();
         !self.tried && self.events().all(plain)
     }
 
-    /// Does the same for a plain batch of which no event was known before; otherwise it fails, with
+    /// Does the same as [`Batch::write`] for a plain batch of which no event was known before; otherwise it fails, with
     /// `event_ids_pkey` violated, and nothing is done.
     pub(super) fn write_at_once(
         &mut self,
@@ -249,7 +247,7 @@ impl Batch {
 fn engagements(rows: &[&Event]) -> BTreeMap<WorkspaceId, Vec<Engagement>> {
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for event in rows {
-        if let (Some(kind), Some(lead_id)) = (event.engagement(), event.lead_id) {
+        if let Some((lead_id, kind)) = event.engagement() {
             let (campaign_id, at) = (event.campaign_id, event.occurred_at);
             found
                 .entry(event.workspace_id)

@@ -35,9 +35,9 @@ struct HitRow {
     hits: Counted,
 }
 
-/// Hits of one type, or clicks on one link.
+/// How many hits of one type there were, or clicks on one link.
 #[derive(QueryableByName)]
-struct Counted {
+struct Tally {
     #[diesel(sql_type = Text)]
     kind: String,
     #[diesel(sql_type = Nullable<Text>)]
@@ -46,8 +46,31 @@ struct Counted {
     human: i64,
     #[diesel(sql_type = BigInt)]
     machine: i64,
+}
+
+/// The same with the leads among the humans, as they are counted.
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(embed)]
+    tally: Tally,
     #[diesel(sql_type = Nullable<Array<SqlUuid>>)]
     leads: Option<Vec<LeadId>>,
+}
+
+/// The same as they are kept: packed.
+#[derive(QueryableByName)]
+struct Stored {
+    #[diesel(embed)]
+    tally: Tally,
+    #[diesel(sql_type = Binary)]
+    leads: Vec<u8>,
+}
+
+impl From<Counted> for Stored {
+    fn from(Counted { tally, leads }: Counted) -> Self {
+        let leads = packed(leads.unwrap_or_default().iter().map(short));
+        Self { tally, leads }
+    }
 }
 
 /// A lead by the half of its id that is random.
@@ -65,51 +88,53 @@ pub(super) fn hits(conn: &mut PgConnection, dirty: Dirty) -> QueryResult<()> {
     .bind::<SqlUuid, _>(dirty.workspace_id)
     .bind::<Timestamptz, _>(dirty.hour)
     .load(conn)?;
-    let packed = |row: &HitRow| {
-        let leads = row.hits.leads.as_deref().unwrap_or_default();
-        leads
-            .iter()
-            .flat_map(|lead| short(lead).to_be_bytes())
-            .collect()
-    };
-    let (campaigns, kinds): (Vec<_>, Vec<_>) = rows
-        .iter()
-        .map(|row| (row.campaign_id, row.hits.kind.as_str()))
-        .unzip();
-    let (human, machine): (Vec<_>, Vec<_>) = rows
-        .iter()
-        .map(|row| (row.hits.human, row.hits.machine))
-        .unzip();
-    sql_query(
-        "INSERT INTO rollup_hits (workspace_id, hour, campaign_id, type, url, human, machine, leads)
-         SELECT $1, $2, * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::bigint[],
-             $7::bigint[], $8::bytea[])",
+    let rows = rows.into_iter();
+    let rows: Vec<_> = rows.map(|row| (row.campaign_id, row.hits.into())).collect();
+    keep(
+        conn,
+        ("rollup_hits", "hour"),
+        dirty.workspace_id,
+        dirty.hour,
+        &rows,
     )
-    .bind::<SqlUuid, _>(dirty.workspace_id)
-    .bind::<Timestamptz, _>(dirty.hour)
-    .bind::<Array<SqlUuid>, _>(campaigns)
-    .bind::<Array<Text>, _>(kinds)
-    .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|row| row.hits.url.as_deref()).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(human)
-    .bind::<Array<BigInt>, _>(machine)
-    .bind::<Array<Binary>, _>(rows.iter().map(packed).collect::<Vec<Vec<u8>>>())
-    .execute(conn)?;
-    Ok(())
 }
 
-/// Hits of one type or on one link, as they are kept.
-#[derive(QueryableByName)]
-struct Stored {
-    #[diesel(sql_type = Text)]
-    kind: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    url: Option<String>,
-    #[diesel(sql_type = BigInt)]
-    human: i64,
-    #[diesel(sql_type = BigInt)]
-    machine: i64,
-    #[diesel(sql_type = Binary)]
-    leads: Vec<u8>,
+/// Writes hits of campaigns into a table, of which it is said what its column of the time is called.
+fn keep(
+    conn: &mut PgConnection,
+    (table, time): (&str, &str),
+    workspace: WorkspaceId,
+    at: DateTime<Utc>,
+    rows: &[(Uuid, Stored)],
+) -> QueryResult<()> {
+    let tallies = || rows.iter().map(|(_, row)| &row.tally);
+    sql_query(format!(
+        "INSERT INTO {table} (workspace_id, {time}, campaign_id, type, url, human, machine, leads)
+         SELECT $1, $2, * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::bigint[],
+             $7::bigint[], $8::bytea[])"
+    ))
+    .bind::<SqlUuid, _>(workspace)
+    .bind::<Timestamptz, _>(at)
+    .bind::<Array<SqlUuid>, _>(
+        rows.iter()
+            .map(|(campaign, _)| *campaign)
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Text>, _>(tallies().map(|hits| hits.kind.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(
+        tallies()
+            .map(|hits| hits.url.as_deref())
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<BigInt>, _>(tallies().map(|hits| hits.human).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(tallies().map(|hits| hits.machine).collect::<Vec<_>>())
+    .bind::<Array<Binary>, _>(
+        rows.iter()
+            .map(|(_, row)| &row.leads[..])
+            .collect::<Vec<_>>(),
+    )
+    .execute(conn)?;
+    Ok(())
 }
 
 /// Sums up the hits of a day, a campaign at a time: they list everybody.
@@ -135,28 +160,21 @@ pub(super) fn hits_of_day(conn: &mut PgConnection, open: Open) -> QueryResult<()
         .bind::<Timestamptz, _>(open.day)
         .bind::<SqlUuid, _>(campaign_id)
         .load(conn)?;
-        let packed = |row: &Stored| {
-            let mut leads: Vec<i64> = numbers(&row.leads).collect();
+        let once = |Stored { tally, leads }| {
+            let mut leads: Vec<i64> = numbers(&leads).collect();
             leads.sort_unstable();
             leads.dedup();
-            leads.into_iter().flat_map(i64::to_be_bytes).collect()
+            let leads = packed(leads.into_iter());
+            (campaign_id, Stored { tally, leads })
         };
-        let (human, machine): (Vec<_>, Vec<_>) =
-            rows.iter().map(|row| (row.human, row.machine)).unzip();
-        sql_query(
-            "INSERT INTO day_hits (workspace_id, received, campaign_id, type, url, human, machine, leads)
-             SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                 $8::bytea[])",
-        )
-        .bind::<SqlUuid, _>(open.workspace_id)
-        .bind::<Timestamptz, _>(open.day)
-        .bind::<SqlUuid, _>(campaign_id)
-        .bind::<Array<Text>, _>(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|row| row.url.as_deref()).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(human)
-        .bind::<Array<BigInt>, _>(machine)
-        .bind::<Array<Binary>, _>(rows.iter().map(packed).collect::<Vec<Vec<u8>>>())
-        .execute(conn)?;
+        let rows: Vec<_> = rows.into_iter().map(once).collect();
+        keep(
+            conn,
+            ("day_hits", "received"),
+            open.workspace_id,
+            open.day,
+            &rows,
+        )?;
     }
     Ok(())
 }
@@ -189,7 +207,7 @@ pub(super) fn taken(
 ) -> QueryResult<BTreeMap<(String, Option<String>), Taken>> {
     let hours = dirty_hours(conn, workspace)?;
     let open = days::opened(conn, workspace, &hours)?;
-    let stored: Vec<Stored> = sql_query(
+    let mut stored: Vec<Stored> = sql_query(
         "SELECT type AS kind, url, human, machine, leads FROM day_hits
          WHERE workspace_id = $1 AND campaign_id = $2 AND received <> ALL ($4)
          UNION ALL
@@ -202,17 +220,6 @@ pub(super) fn taken(
     .bind::<Array<Timestamptz>, _>(&hours)
     .bind::<Array<Timestamptz>, _>(&open)
     .load(conn)?;
-    let mut found: BTreeMap<_, Taken> = BTreeMap::new();
-    let mut add = |key, human, machine, leads: &mut dyn Iterator<Item = i64>| {
-        let taken = found.entry(key).or_default();
-        taken.human += human;
-        taken.machine += machine;
-        taken.leads.extend(leads);
-    };
-    for row in stored {
-        let mut leads = numbers(&row.leads);
-        add((row.kind, row.url), row.human, row.machine, &mut leads);
-    }
     if let (Some(first), Some(last)) = (hours.first(), hours.last()) {
         let read: Vec<Counted> = sql_query(format!(
             "SELECT type AS kind, url, {HIT_COUNTS}
@@ -229,15 +236,14 @@ pub(super) fn taken(
         .bind::<Timestamptz, _>(first)
         .bind::<Timestamptz, _>(last)
         .load(conn)?;
-        for row in read {
-            let leads = row.leads.unwrap_or_default();
-            add(
-                (row.kind, row.url),
-                row.human,
-                row.machine,
-                &mut leads.iter().map(short),
-            );
-        }
+        stored.extend(read.into_iter().map(Stored::from));
+    }
+    let mut found: BTreeMap<_, Taken> = BTreeMap::new();
+    for Stored { tally, leads } in stored {
+        let taken = found.entry((tally.kind, tally.url)).or_default();
+        taken.human += tally.human;
+        taken.machine += tally.machine;
+        taken.leads.extend(numbers(&leads));
     }
     Ok(found)
 }
@@ -257,6 +263,11 @@ pub(super) fn dirty_hours(
             .bind::<SqlUuid, _>(workspace)
             .load(conn)?;
     Ok(rows.into_iter().map(|row| row.hour).collect())
+}
+
+/// Eight bytes each, one after the other.
+fn packed(numbers: impl Iterator<Item = i64>) -> Vec<u8> {
+    numbers.flat_map(i64::to_be_bytes).collect()
 }
 
 /// What [`i64::to_be_bytes`] wrote, one after the other.
