@@ -143,7 +143,7 @@ impl Request {
             method: request.method().to_string(),
             route: request.path().to_owned(),
             request_id: context::request_id(),
-            address: Origin::of(request.headers(), peer).address,
+            address: Origin::address(request.headers(), peer),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use common::auth::{AuthError, Identity, KeySet, Service, Verified, key_id};
+use foldhash::fast::RandomState;
 use jsonwebtoken::jwk::JwkSet;
 use url::Url;
 
@@ -55,7 +56,9 @@ respond_with_problem!(Denied);
 pub struct Verifier {
     keys: RwLock<Keys>,
     source: Option<(reqwest::Client, Url)>,
-    remembered: Mutex<HashMap<String, Verified>>,
+    /// Tokens are long and looked up at every request, so by a quick hash: only genuine ones are in
+    /// it, so nobody can fill it with what collides.
+    remembered: Mutex<HashMap<String, Verified, RandomState>>,
     fetching: tokio::sync::Mutex<()>,
     clock: Clock,
     revocations: Arc<Revocations>,
@@ -299,13 +302,34 @@ impl Known {
     }
 }
 
+/// What the memory of verified tokens says of a request's.
+enum Recalled {
+    Answer(Result<Verified, AuthError>),
+    /// It was not seen before.
+    Unknown(web::Data<Arc<Verifier>>, String),
+}
+
+fn recall(request: &HttpRequest) -> Recalled {
+    let Some(verifier) = request.app_data::<web::Data<Arc<Verifier>>>() else {
+        return Recalled::Answer(Err(AuthError::Invalid));
+    };
+    let Some(token) = bearer(request) else {
+        return Recalled::Answer(Err(AuthError::Missing));
+    };
+    match verifier.recall(token) {
+        Some(answer) => Recalled::Answer(answer),
+        None => Recalled::Unknown(verifier.clone(), token.to_owned()),
+    }
+}
+
 /// Verifies the request's bearer token (RFC 6750 §2.1).
 fn identify(request: &HttpRequest) -> impl Future<Output = Result<Verified, Denied>> + use<> {
-    let verifier = request.app_data::<web::Data<Arc<Verifier>>>().cloned();
-    let (token, request) = (bearer(request), request.clone());
+    let (recalled, request) = (recall(request), request.clone());
     async move {
-        let verifier = verifier.ok_or(AuthError::Invalid)?;
-        let verified = verifier.verify(&token.ok_or(AuthError::Missing)?).await?;
+        let verified = match recalled {
+            Recalled::Answer(answer) => answer?,
+            Recalled::Unknown(verifier, token) => verifier.verify(&token).await?,
+        };
         crate::audit::identified(&verified);
         request.extensions_mut().insert(Known(verified.identity));
         Ok(verified)
@@ -313,14 +337,12 @@ fn identify(request: &HttpRequest) -> impl Future<Output = Result<Verified, Deni
 }
 
 /// The token of an `Authorization: Bearer` header. Two such headers are none.
-pub fn bearer(request: &HttpRequest) -> Option<String> {
+fn bearer(request: &HttpRequest) -> Option<&str> {
     let mut headers = request.headers().get_all("authorization");
-    let value = headers.next()?.to_str().ok()?;
+    let value = std::str::from_utf8(headers.next()?.as_bytes()).ok()?;
     if headers.next().is_some() {
         return None;
     }
     let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim().to_owned())
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

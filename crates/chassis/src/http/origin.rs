@@ -21,14 +21,23 @@ pub struct Origin {
 impl Origin {
     /// Of a request whose connection came from `peer`.
     pub fn of(headers: &HeaderMap, peer: Option<IpAddr>) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let forwarded = text("x-forwarded-for").and_then(|list| list.split(',').next());
-        let forwarded = forwarded.and_then(|first| first.trim().parse().ok());
         Self {
-            address: forwarded.or(peer),
-            agent: text("user-agent").map(|name| name.chars().take(LONGEST).collect()),
+            address: Self::address(headers, peer),
+            agent: text(headers, "user-agent").map(|name| name.chars().take(LONGEST).collect()),
         }
     }
+
+    /// Only the address of one.
+    pub(crate) fn address(headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
+        let forwarded = text(headers, "x-forwarded-for").and_then(|list| list.split(',').next());
+        forwarded
+            .and_then(|first| first.trim().parse().ok())
+            .or(peer)
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 impl FromRequest for Origin {

@@ -159,13 +159,13 @@ async fn around(
     let host = request.app_data::<web::Data<Host>>().cloned();
     let method = request.method().clone();
     let request_id = context.request_id.clone();
-    let origin = Origin::of(request.headers(), request.peer_addr().map(|peer| peer.ip()));
-    let path = request.path().to_owned();
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let address = Origin::address(request.headers(), peer);
     let patience = patience(&request, &context);
     // What is given up takes its request along.
     let known = patience.and_then(|_| request.match_pattern());
     let answering = async {
-        let acting = Acting::of(request.method().as_str(), &path, origin.address);
+        let acting = Acting::of(request.method().as_str(), request.path(), address);
         Acting::scope(acting, in_time(next, request, patience)).await
     };
     let answer = context.clone().scope(answering).await;
@@ -188,7 +188,7 @@ async fn around(
                 status,
                 code,
                 who: who.as_deref(),
-                address: origin.address,
+                address,
             });
         }
     }
