@@ -64,13 +64,17 @@ pub fn body(
     now: DateTime<Utc>,
 ) -> Result<Parsed, InvalidInput> {
     let text = std::str::from_utf8(bytes).map_err(|_| malformed("is not UTF-8"))?;
-    let top: Top<'_> = serde_json::from_str(text).map_err(|error| unusable(&error))?;
-    let Top::Many(raw) = top else {
-        let event = event(text, workspace, now).map_err(InvalidInput::fields)?;
+    // Nothing that has `events` can be read as one event.
+    if let Some(written) = written(text) {
+        let event = event(written, workspace, now).map_err(InvalidInput::fields)?;
         return Ok(Parsed {
             events: vec![event],
             rejected: Vec::new(),
         });
+    }
+    let top: Top<'_> = serde_json::from_str(text).map_err(|error| unusable(&error))?;
+    let Top::Many(raw) = top else {
+        return Err(InvalidInput::fields(vec![bad_field(text)]));
     };
     if raw.len() > MAX_EVENTS {
         let detail = format!("must hold at most {MAX_EVENTS} events");
@@ -81,7 +85,11 @@ pub fn body(
         rejected: Vec::new(),
     };
     for (index, raw) in raw.into_iter().enumerate() {
-        match event(raw.get(), workspace, now) {
+        let read = match written(raw.get()) {
+            Some(written) => event(written, workspace, now),
+            None => Err(vec![bad_field(raw.get())]),
+        };
+        match read {
             Ok(event) => parsed.events.push(event),
             Err(fields) => parsed.rejected.push(Refused { index, fields }),
         }
@@ -144,7 +152,8 @@ impl<'de> Reads<'de> for TopVisitor {
         match map.next_key::<Cow<'de, str>>()?.as_deref() {
             Some("events") => {}
             Some(_) => {
-                // The text is read again as one event; here it only has to be JSON to its end.
+                // What is wrong with it as one event is said elsewhere; here it only has to be
+                // JSON to its end.
                 map.next_value::<IgnoredAny>()?;
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 return Ok(Top::One);
@@ -211,8 +220,17 @@ struct Written<'a> {
     properties: Option<&'a RawValue>,
 }
 
-fn event(text: &str, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<Event, Vec<FieldError>> {
-    let written: Written<'_> = serde_json::from_str(text).map_err(|_| vec![bad_field(text)])?;
+/// Reads an event. A list of its fields' values is none, which serde would take as well.
+fn written(text: &str) -> Option<Written<'_>> {
+    let object = text.trim_start().starts_with('{');
+    object.then(|| serde_json::from_str(text).ok()).flatten()
+}
+
+fn event(
+    written: Written<'_>,
+    workspace: WorkspaceId,
+    now: DateTime<Utc>,
+) -> Result<Event, Vec<FieldError>> {
     let mut bad = Vec::new();
     check(&written, now, &mut bad);
     let properties = match written.properties.map(|raw| json::checked(raw.get())) {
@@ -299,7 +317,7 @@ pub fn given_id(text: &str) -> EventId {
 fn bad_field(text: &str) -> FieldError {
     let mut json = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, Written<'_>>(&mut json) {
-        Ok(_) => FieldError::new("", "cannot be read"),
+        Ok(_) => FieldError::new("", "must be an object"),
         Err(error) => {
             let path = error.path().to_string();
             let sentence = sentence(error.inner());

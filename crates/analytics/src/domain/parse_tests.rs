@@ -64,6 +64,15 @@ fn a_bad_event_names_its_field_and_costs_no_other() {
 }
 
 #[test]
+fn a_list_of_values_is_no_event() {
+    let values = r#"["1","view",null,null,null,null,null,null,null,null]"#;
+    assert_eq!(refusal(values).0, 422);
+    let rejected = parsed(&format!(r#"{{"events":[{values}]}}"#)).expect("the request can be used");
+    assert!(rejected.events.is_empty());
+    assert_eq!(rejected.rejected[0].detail(), "events/0 must be an object");
+}
+
+#[test]
 fn a_body_that_is_no_json_is_a_400() {
     for text in [
         "",
