@@ -54,9 +54,10 @@ pub const AT_ONCE: &str = "SET plan_cache_mode = force_generic_plan;
     PREPARE claim_ids (uuid[], uuid[], timestamptz) AS
         INSERT INTO event_ids (workspace_id, id, received_at)
         SELECT w, i, $3 FROM unnest($1, $2) AS given (w, i);
-    PREPARE note_batch (uuid[], timestamptz[], uuid, integer[], timestamptz) AS
-        WITH touched AS (INSERT INTO rollup_dirty SELECT * FROM unnest($1, $2))
-        INSERT INTO ingest_batches (id, duplicates, committed_at) VALUES ($3, $4, $5)";
+    PREPARE touch_hour (uuid, timestamptz) AS
+        INSERT INTO rollup_dirty (workspace_id, hour) VALUES ($1, $2);
+    PREPARE note_batch (uuid, integer[], timestamptz) AS
+        INSERT INTO ingest_batches (id, duplicates, committed_at) VALUES ($1, $2, $3)";
 
 /// Does the same as [`insert`], in two round trips and a transaction of its own, and claims the ids
 /// that clients gave. One that is known makes it fail: `event_ids_pkey` is violated.
@@ -69,23 +70,22 @@ pub fn insert_at_once(
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     let received = rows.iter().map(|row| (row.workspace_id, row.received_at));
-    let (workspaces, hours) = rollups::hours(received);
-    let (workspaces, hours) = (
-        array(workspaces),
-        array(hours.iter().map(DateTime::to_rfc3339)),
-    );
     let (duplicates, now) = (array(duplicates), now.to_rfc3339());
-    let claim = match given.is_empty() {
-        true => String::new(),
-        false => {
-            let (workspaces, ids) = given.iter().copied().unzip::<_, _, Vec<_>, Vec<_>>();
-            let (workspaces, ids) = (array(workspaces), array(ids));
-            format!("EXECUTE claim_ids ({workspaces}, {ids}, '{now}'); ")
-        }
-    };
     // Nothing that somebody wrote is in it: ids, times and numbers.
-    let statements = format!(
-        "{claim}EXECUTE note_batch ({workspaces}, {hours}, '{id}', {duplicates}, '{now}'); \
+    let mut statements = String::new();
+    if !given.is_empty() {
+        let (workspaces, ids) = given.iter().copied().unzip::<_, _, Vec<_>, Vec<_>>();
+        let (workspaces, ids) = (array(workspaces), array(ids));
+        statements += &format!("EXECUTE claim_ids ({workspaces}, {ids}, '{now}'); ");
+    }
+    // Few workspaces share a batch as a rule: a statement for each hour costs less than one for a list.
+    let (workspaces, hours) = rollups::hours(received);
+    for (workspace, hour) in workspaces.iter().zip(hours) {
+        let hour = hour.to_rfc3339();
+        statements += &format!("EXECUTE touch_hour ('{workspace}', '{hour}'); ");
+    }
+    statements += &format!(
+        "EXECUTE note_batch ('{id}', {duplicates}, '{now}'); \
          COPY events ({COLUMNS}) FROM STDIN (FORMAT binary)"
     );
     conn.copy(&statements, &rows::write(rows))
