@@ -4,8 +4,8 @@
 //! The rows are the platform's own, exported after it wrote them, so both sides write the same. The
 //! server reads them from files, which spares it even the client; nothing that goes through HTTP
 //! can be quicker. The twin has the same columns, constraints and indexes, and keeps the rows of
-//! earlier rounds, as the platform's table does. A checkpoint before each side lets neither pay for
-//! the other's writes.
+//! earlier rounds, as the platform's table does. Before each side, what the platform does by itself is
+//! let end, and a checkpoint made: neither pays for the other's writes, nor for counting them.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -20,6 +20,11 @@ use diesel::sql_types::Text;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::platform::Site;
+
+/// How soon the platform has to come to rest when nothing is asked of it.
+const REST: Duration = Duration::from_secs(120);
+/// Between two looks at whether it has.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// An empty copy of one of the platform's tables, and a folder that the server may write to.
 #[derive(Debug, Clone)]
@@ -48,17 +53,16 @@ impl Twin {
         Ok(twin)
     }
 
-    /// Writes everything out, so that what is measured next begins with a calm server.
+    /// Lets what is measured next begin with a calm server.
     pub(super) async fn calm(&self) -> anyhow::Result<()> {
-        self.run(|_, conn| Ok(conn.batch_execute("CHECKPOINT")?))
-            .await
+        self.run(|_, conn| settle(conn)).await
     }
 
     /// How long `COPY` takes for the platform's rows `which`, in one piece.
     pub(super) async fn copy(&self, which: String) -> anyhow::Result<Duration> {
         self.run(move |twin, conn| {
             let file = twin.export(conn, &which)?;
-            conn.batch_execute("CHECKPOINT")?;
+            settle(conn)?;
             let began = Instant::now();
             twin.copy_file(conn, &file)?;
             let took = began.elapsed();
@@ -79,7 +83,7 @@ impl Twin {
             let file = twin.export(conn, &which)?;
             let pieces = split(&file, rows)?;
             std::fs::remove_file(file)?;
-            conn.batch_execute("CHECKPOINT")?;
+            settle(conn)?;
             let took = twin.copy_at_once(&pieces, connections)?;
             pieces.iter().try_for_each(std::fs::remove_file)?;
             Ok(took)
@@ -158,6 +162,20 @@ impl Twin {
         })?;
         Ok(began.elapsed())
     }
+}
+
+/// Waits until nobody else is at work, as those are who count for reports; then writes everything out.
+fn settle(conn: &mut PgConnection) -> anyhow::Result<()> {
+    let at_work = sql_query(
+        "SELECT 1 FROM pg_stat_activity
+         WHERE backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()",
+    );
+    let began = Instant::now();
+    while at_work.clone().execute(conn)? > 0 {
+        ensure!(began.elapsed() < REST, "the platform does not come to rest");
+        std::thread::sleep(LOOK);
+    }
+    Ok(conn.batch_execute("CHECKPOINT")?)
 }
 
 #[derive(QueryableByName)]
