@@ -1,8 +1,11 @@
 //! Funnels over everybody: read from what is packed by the hour, a few bytes an event, and walked
-//! through in memory.
+//! through in memory, one step while the next is read.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
 
 use chrono::Duration;
 use diesel::pg::PgRowByRowLoadingMode;
@@ -55,8 +58,6 @@ impl Hasher for AsItIs {
     }
 }
 
-type People = HashSet<i64, BuildHasherDefault<AsItIs>>;
-
 /// How many people got how far: each step later than the one before, and all within `window` of
 /// the first. Of all campaigns and none; the caller sees to one moment's state.
 pub fn funnel(
@@ -71,22 +72,48 @@ pub fn funnel(
     let mut found = vec![0; steps.len()];
     for part in 0..parts {
         source.part = (part, parts);
-        let mut ways: Vec<Way> = Vec::new();
-        for (index, (step, found)) in steps.iter().zip(&mut found).enumerate() {
-            let among = (index > 0).then(|| ways.iter().map(|way| way.person).collect());
-            let mut own = source.moments(conn, step, among.as_ref())?;
-            own.sort_unstable();
-            ways = match index {
-                0 => own.into_iter().map(begin).collect(),
-                _ => go_on(&ways, &own, window),
-            };
-            *found += people(&ways);
-            if ways.is_empty() {
-                break;
+        let reached = thread::scope(|scope| {
+            let (read, taken) = sync_channel(1);
+            let walking = scope.spawn(move || walk(taken, window));
+            for step in steps {
+                if read.send(source.moments(conn, step)?).is_err() {
+                    // Nobody got so far.
+                    break;
+                }
             }
+            drop(read);
+            QueryResult::Ok(walking.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })?;
+        for (found, reached) in found.iter_mut().zip(reached) {
+            *found += reached;
         }
     }
     Ok(found)
+}
+
+/// How many people got to each step, up to the first to which nobody did.
+fn walk(steps: Receiver<Vec<Moment>>, window: i64) -> Vec<i64> {
+    let mut steps = steps.into_iter();
+    let mut first = steps.next().unwrap_or_default();
+    first.sort_unstable();
+    let begun = first.iter().copied().map(begin);
+    let mut found = vec![count(people(begun.clone()))];
+    if first.is_empty() {
+        return found;
+    }
+    let mut ways: Option<Vec<Way>> = None;
+    for own in steps {
+        let further = match &ways {
+            None => go_on(begun.clone(), own, window),
+            Some(ways) => go_on(ways.iter().copied(), own, window),
+        };
+        found.push(count(people(further.iter().copied())));
+        if further.is_empty() {
+            break;
+        }
+        ways = Some(further);
+    }
+    found
 }
 
 fn begin(moment: Moment) -> Way {
@@ -98,26 +125,27 @@ fn begin(moment: Moment) -> Way {
     }
 }
 
-/// The ways that lead on to these moments. Both are in order, by person and time. For each moment
-/// the latest beginning is kept: an earlier one never gets further.
-fn go_on(before: &[Way], own: &[Moment], window: i64) -> Vec<Way> {
-    let (mut rest, mut ways) = (before, Vec::new());
+/// The ways that lead on to these moments, in order of person and time, as those before are. For
+/// each moment the latest beginning is kept: an earlier one never gets further.
+fn go_on(before: impl Iterator<Item = Way> + Clone, mut own: Vec<Moment>, window: i64) -> Vec<Way> {
+    let among: HashSet<i64, BuildHasherDefault<AsItIs>> = people(before.clone()).collect();
+    own.retain(|moment| among.contains(&moment.person));
+    own.sort_unstable();
+    let (mut rest, mut ways) = (before.peekable(), Vec::new());
     let mut latest: Option<Way> = None;
     for moment in own {
-        while let Some((way, others)) = rest.split_first()
-            && (way.person, way.at) < (moment.person, moment.at)
-        {
+        let earlier = |way: &Way| (way.person, way.at) < (moment.person, moment.at);
+        while let Some(way) = rest.next_if(earlier) {
             latest = match latest {
                 Some(known) if known.person == way.person && known.began > way.began => Some(known),
-                _ => Some(*way),
+                _ => Some(way),
             };
-            rest = others;
         }
         if let Some(way) = latest
             && way.person == moment.person
             && moment.at.saturating_sub(way.began) <= window
         {
-            let Moment { person, at } = *moment;
+            let Moment { person, at } = moment;
             let began = way.began;
             ways.push(Way { person, at, began });
         }
@@ -125,11 +153,15 @@ fn go_on(before: &[Way], own: &[Moment], window: i64) -> Vec<Way> {
     ways
 }
 
-/// How many different people are on these ways, which are in order.
-fn people(ways: &[Way]) -> i64 {
-    let changes = ways.windows(2).filter(|two| two[0].person != two[1].person);
-    let others = changes.count();
-    i64::try_from(others + usize::from(!ways.is_empty())).unwrap_or(i64::MAX)
+/// The people on these ways, which are in order, each once.
+fn people(ways: impl Iterator<Item = Way>) -> impl Iterator<Item = i64> {
+    let mut last = None;
+    ways.map(|way| way.person)
+        .filter(move |person| last.replace(*person) != Some(*person))
+}
+
+fn count(people: impl Iterator<Item = i64>) -> i64 {
+    i64::try_from(people.count()).unwrap_or(i64::MAX)
 }
 
 /// Where moments are read from.
@@ -203,12 +235,13 @@ impl Source {
         })
     }
 
-    /// How many events there are at most.
+    /// How many events there are at most, of all steps together.
     fn size(&self, conn: &mut PgConnection, steps: &[Step]) -> QueryResult<i64> {
         let kinds: Vec<&str> = steps.iter().map(|step| step.kind.as_str()).collect();
         let sql = format!(
-            "SELECT coalesce(sum(events), 0)::bigint AS number FROM rollup_steps
-             WHERE {HOURS} AND type = ANY ($5)"
+            "SELECT coalesce(sum(events), 0)::bigint AS number
+             FROM unnest($5::text[]) AS step (kind) JOIN rollup_steps ON type = step.kind
+             WHERE {HOURS}"
         );
         let size: Number = sql_query(sql)
             .bind::<SqlUuid, _>(self.period.workspace)
@@ -220,35 +253,29 @@ impl Source {
         Ok(size.number)
     }
 
-    /// When people took a step, of those `among` whom somebody is looked for.
-    fn moments(
-        &self,
-        conn: &mut PgConnection,
-        step: &Step,
-        among: Option<&People>,
-    ) -> QueryResult<Vec<Moment>> {
+    /// When people took a step.
+    fn moments(&self, conn: &mut PgConnection, step: &Step) -> QueryResult<Vec<Moment>> {
         let mut found = Vec::new();
-        self.packed(conn, step, among, &mut found)?;
-        self.unpacked(conn, step, among, &mut found)?;
+        self.packed(conn, step, &mut found)?;
+        self.unpacked(conn, step, &mut found)?;
         Ok(found)
     }
 
     /// Whoever this is now, if they are to be followed.
-    fn follow(&self, person: i64, among: Option<&People>) -> Option<i64> {
+    fn follow(&self, person: i64) -> Option<i64> {
         let person = match self.renamed.is_empty() {
             true => person,
             false => self.renamed.get(&person).copied().unwrap_or(person),
         };
         let (part, parts) = self.part;
         let here = parts == 1 || (person >> 16).rem_euclid(parts) == part;
-        (here && among.is_none_or(|among| among.contains(&person))).then_some(person)
+        here.then_some(person)
     }
 
     fn packed(
         &self,
         conn: &mut PgConnection,
         step: &Step,
-        among: Option<&People>,
         found: &mut Vec<Moment>,
     ) -> QueryResult<()> {
         let sql = format!(
@@ -286,7 +313,7 @@ impl Source {
                 if at < from || at >= to {
                     continue;
                 }
-                if let Some(person) = self.follow(person, among) {
+                if let Some(person) = self.follow(person) {
                     found.push(Moment { person, at });
                 }
             }
@@ -298,7 +325,6 @@ impl Source {
         &self,
         conn: &mut PgConnection,
         step: &Step,
-        among: Option<&People>,
         found: &mut Vec<Moment>,
     ) -> QueryResult<()> {
         let (Some(first), Some(last)) = (self.dirty.first(), self.dirty.last()) else {
@@ -325,7 +351,7 @@ impl Source {
         .bind::<Nullable<Text>, _>(step.name.as_deref())
         .load(conn)?;
         for row in rows {
-            if let Some(person) = self.follow(row.person, among) {
+            if let Some(person) = self.follow(row.person) {
                 let at = row.at.timestamp_micros();
                 found.push(Moment { person, at });
             }
@@ -354,13 +380,14 @@ mod tests {
             moment(2, 36),
             moment(3, 9),
         ];
-        let ways = go_on(&first, &own, 30);
+        let ways = go_on(first.iter().copied(), own.into(), 30);
         let reached: Vec<_> = ways
             .iter()
             .map(|way| (way.person, way.at, way.began))
             .collect();
         assert_eq!(reached, [(1, 40, 10), (1, 51, 50)]);
-        assert_eq!((people(&first), people(&ways), people(&[])), (2, 1, 0));
+        let who = |ways: &[Way]| people(ways.iter().copied()).collect::<Vec<_>>();
+        assert_eq!((who(&first), who(&ways)), (vec![1, 2], vec![1]));
     }
 
     #[test]
@@ -370,7 +397,7 @@ mod tests {
             at,
             began,
         };
-        let ways = go_on(&[way(5, 4), way(8, 2)], &[moment(1, 9)], 100);
+        let ways = go_on([way(5, 4), way(8, 2)].into_iter(), vec![moment(1, 9)], 100);
         assert_eq!(
             ways,
             [Way {
