@@ -1,4 +1,7 @@
 //! Keeps the counts up to date, hour by hour of what was received.
+//!
+//! An hour that events still come into is left alone: the next would make its counts useless, and
+//! reports count it by itself either way. It is counted as soon as it is calm.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +10,7 @@ use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 
 use crate::error::Error;
+use crate::store::rollups::Dirty;
 use crate::store::{days, rollups};
 
 /// Between two rounds: reports do not wait for them.
@@ -14,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Of the time, at most one part in so many is spent counting.
 const SHARE: u32 = 10;
 /// Most hours of one round.
-const HOURS: i64 = 500;
+const HOURS: usize = 500;
 /// Most visitors of one round who became somebody else.
 const CHANGES: i64 = 10_000;
 /// Between two searches for what such visitors did, which reads a month of events.
@@ -26,10 +30,20 @@ const DAYS: i64 = 100;
 /// Between two attempts while another replica counts.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// One round; answers how many hours were counted, or days closed when no hour is left.
+/// One round over hours that were calm since the last; answers how many of them were counted, or
+/// days closed when there were none.
 pub fn round(conn: &mut PgConnection, now: DateTime<Utc>) -> diesel::QueryResult<usize> {
+    let hours = rollups::calm(conn, HOURS)?;
+    count(conn, hours, now)
+}
+
+fn count(
+    conn: &mut PgConnection,
+    hours: Vec<Dirty>,
+    now: DateTime<Utc>,
+) -> diesel::QueryResult<usize> {
     let mut counted = 0;
-    for dirty in rollups::dirty(conn, HOURS)? {
+    for dirty in hours {
         if !rollups::count(conn, dirty)? {
             break;
         }
@@ -57,7 +71,10 @@ fn close(conn: &mut PgConnection, now: DateTime<Utc>) -> diesel::QueryResult<usi
 pub fn all(conn: &mut PgConnection, now: DateTime<Utc>) -> diesel::QueryResult<()> {
     while rollups::follow_changes(conn, now, CHANGES)? > 0 {}
     loop {
-        while round(conn, now)? > 0 {}
+        let hours = rollups::dirty(conn, HOURS)?;
+        if count(conn, hours, now)? > 0 {
+            continue;
+        }
         let left = rollups::dirty(conn, 1)?.len() + days::to_close(conn, days::day(now), 1)?.len();
         if left == 0 {
             return Ok(());

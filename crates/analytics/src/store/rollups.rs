@@ -64,10 +64,49 @@ pub struct Dirty {
 }
 
 /// Hours that are to be counted, the oldest first.
-pub fn dirty(conn: &mut PgConnection, limit: i64) -> QueryResult<Vec<Dirty>> {
+pub fn dirty(conn: &mut PgConnection, most: usize) -> QueryResult<Vec<Dirty>> {
     sql_query("SELECT DISTINCT workspace_id, hour FROM rollup_dirty ORDER BY hour LIMIT $1")
-        .bind::<BigInt, _>(limit)
+        .bind::<BigInt, _>(i64::try_from(most).unwrap_or(i64::MAX))
         .load(conn)
+}
+
+/// Hours that are to be counted and were not touched since this was last asked, the oldest first. Of
+/// the marks of others one is left. None if another replica counts.
+pub fn calm(conn: &mut PgConnection, most: usize) -> QueryResult<Vec<Dirty>> {
+    #[derive(QueryableByName)]
+    struct Marked {
+        #[diesel(embed)]
+        hour: Dirty,
+        #[diesel(sql_type = BigInt)]
+        marks: i64,
+    }
+    conn.transaction(|conn| {
+        if !lock(conn)? {
+            return Ok(Vec::new());
+        }
+        let marked: Vec<Marked> = sql_query(
+            "SELECT workspace_id, hour, count(*) AS marks FROM rollup_dirty
+             GROUP BY workspace_id, hour ORDER BY hour",
+        )
+        .load(conn)?;
+        let (calm, busy): (Vec<_>, Vec<_>) = marked.iter().partition(|one| one.marks == 1);
+        let busy: Vec<_> = busy
+            .iter()
+            .map(|one| (one.hour.workspace_id, one.hour.hour))
+            .collect();
+        if !busy.is_empty() {
+            let (workspaces, hours): (Vec<_>, Vec<_>) = busy.iter().copied().unzip();
+            sql_query(
+                "DELETE FROM rollup_dirty d USING unnest($1::uuid[], $2::timestamptz[]) AS busy (of, hour)
+                 WHERE d.workspace_id = busy.of AND d.hour = busy.hour",
+            )
+            .bind::<Array<SqlUuid>, _>(workspaces)
+            .bind::<Array<Timestamptz>, _>(hours)
+            .execute(conn)?;
+            touch(conn, busy.into_iter())?;
+        }
+        Ok(calm.iter().take(most).map(|one| one.hour).collect())
+    })
 }
 
 /// Whether this transaction alone counts; whoever may not leaves it to the replica that does.

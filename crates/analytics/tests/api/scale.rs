@@ -30,7 +30,15 @@ const STAY: [(&str, &str); 12] = [
 ];
 
 /// Queries that ask for rows of all workspaces, and why.
-const OF_ALL: [(&str, &str); 8] = [
+const OF_ALL: [(&str, &str); 10] = [
+    (
+        "SELECT workspace_id, hour, count(*) AS marks FROM rollup_dirty",
+        "what is calm and to be counted next",
+    ),
+    (
+        "INSERT INTO ingest_batches (id, duplicates, committed_at) VALUES ($1",
+        "of a batch, whosever events it holds",
+    ),
     (
         "SELECT DISTINCT workspace_id, hour FROM rollup_dirty ORDER BY hour LIMIT $1",
         "what is to be counted next",

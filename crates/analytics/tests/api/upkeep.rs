@@ -3,8 +3,12 @@
 use std::time::{Duration as Elapsed, Instant};
 
 use analytics::jobs::maintain::{Past, drop_old, maintain, make_ahead};
+use analytics::jobs::roll_up;
+use analytics::store::rollups;
 use chrono::Duration;
 use common::EventId;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use serde_json::{Value, json};
 
 use crate::support::{App, count, events, sent};
@@ -171,4 +175,36 @@ async fn every_public_path_is_documented() {
         let schema = &document["components"]["schemas"][name];
         assert!(schema.is_object(), "{name} is named and not there");
     }
+}
+
+#[tokio::test]
+async fn an_hour_is_counted_once_it_is_calm() {
+    let app = App::start().await;
+    let (now, hour) = (app.clock.now(), rollups::hour(app.clock.now()));
+    let touch = |conn: &mut PgConnection| {
+        rollups::touch(conn, [(app.workspace, hour)].into_iter()).expect("it is marked");
+    };
+    let marks = |conn: &mut PgConnection| -> i64 {
+        diesel::dsl::sql::<BigInt>("SELECT count(*) FROM rollup_dirty")
+            .get_result(conn)
+            .expect("a number")
+    };
+    let round = |conn: &mut PgConnection| roll_up::round(conn, now).expect("a round");
+    // One transaction, in which nobody else counts.
+    app.connect()
+        .test_transaction::<_, diesel::result::Error, _>(|conn| {
+            touch(conn);
+            touch(conn);
+            assert_eq!((round(conn), marks(conn)), (0, 1), "events still come");
+            touch(conn);
+            assert_eq!((round(conn), marks(conn)), (0, 1), "one came since");
+            assert_eq!((round(conn), marks(conn)), (1, 0), "it is calm");
+            touch(conn);
+            assert_eq!(
+                (round(conn), marks(conn)),
+                (1, 0),
+                "the only mark is a new one"
+            );
+            Ok(())
+        });
 }
