@@ -1,5 +1,6 @@
 //! The clicks around a click.
 
+use chassis::sql::fixed;
 use chrono::{DateTime, Duration, Utc};
 use common::{EventId, MessageId, WorkspaceId};
 use diesel::prelude::*;
@@ -21,20 +22,6 @@ pub struct Stored {
     pub workspace_id: WorkspaceId,
     pub id: EventId,
     pub click: Click,
-}
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = SqlUuid)]
-    workspace_id: WorkspaceId,
-    #[diesel(sql_type = SqlUuid)]
-    id: EventId,
-    #[diesel(sql_type = SqlUuid)]
-    message_id: MessageId,
-    #[diesel(sql_type = Int4)]
-    link: i32,
-    #[diesel(sql_type = Timestamptz)]
-    received_at: DateTime<Utc>,
 }
 
 /// The stored clicks of the same messages within the windows of these.
@@ -64,31 +51,25 @@ pub fn of_messages(
 ) -> QueryResult<Vec<Stored>> {
     let window = Duration::milliseconds(rules::BURST_WINDOW_MS.max(rules::CANARY_WINDOW_MS));
     let (workspaces, messages): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
-    let rows: Vec<Row> = sql_query(
-        "SELECT e.workspace_id, e.id, e.message_id, e.link, e.received_at
-         FROM unnest($1::uuid[], $2::uuid[]) AS m (w, id)
-         JOIN events e ON e.workspace_id = m.w AND e.message_id = m.id
-         WHERE e.type IN ('click', 'canary') AND e.link IS NOT NULL
-           AND e.received_at >= $3 AND e.received_at <= $4",
-    )
-    .bind::<Array<SqlUuid>, _>(workspaces)
-    .bind::<Array<SqlUuid>, _>(messages)
-    .bind::<Timestamptz, _>(first - window)
-    .bind::<Timestamptz, _>(last + window)
-    .load(conn)?;
+    let rows: Vec<(WorkspaceId, EventId, MessageId, i32, DateTime<Utc>)> =
+        fixed::<(SqlUuid, SqlUuid, SqlUuid, Int4, Timestamptz)>(
+            "SELECT e.workspace_id, e.id, e.message_id, e.link, e.received_at
+             FROM unnest($1::uuid[], $2::uuid[]) AS m (w, id)
+             JOIN events e ON e.workspace_id = m.w AND e.message_id = m.id
+             WHERE e.type IN ('click', 'canary') AND e.link IS NOT NULL
+               AND e.received_at >= $3 AND e.received_at <= $4",
+        )
+        .bind::<Array<SqlUuid>, _>(workspaces)
+        .bind::<Array<SqlUuid>, _>(messages)
+        .bind::<Timestamptz, _>(first - window)
+        .bind::<Timestamptz, _>(last + window)
+        .load(conn)?;
+    let stored = |(workspace_id, id, message, link, at)| Stored {
+        workspace_id,
+        id,
+        click: Click { message, link, at },
+    };
     Ok(rows.into_iter().map(stored).collect())
-}
-
-fn stored(row: Row) -> Stored {
-    Stored {
-        workspace_id: row.workspace_id,
-        id: row.id,
-        click: Click {
-            message: row.message_id,
-            link: row.link,
-            at: row.received_at,
-        },
-    }
 }
 
 fn lock(conn: &mut PgConnection, messages: &[(WorkspaceId, MessageId)]) -> QueryResult<()> {
@@ -96,7 +77,7 @@ fn lock(conn: &mut PgConnection, messages: &[(WorkspaceId, MessageId)]) -> Query
     let mut keys: Vec<i64> = messages.iter().map(key).collect();
     keys.sort_unstable();
     keys.dedup();
-    sql_query(
+    fixed::<()>(
         "SELECT pg_advisory_xact_lock(hashtext('burst ' || current_schema()), key::int)
          FROM unnest($1::bigint[]) AS key",
     )
