@@ -158,7 +158,7 @@ impl Batch {
         store::batches::insert(conn, self.id, &rows, &duplicates, now)?;
         for (workspace, items) in engagements {
             let batch_id = self.id;
-            outbox::push(conn, workspace, &EngagementRecorded { batch_id, items })?;
+            outbox::push_quietly(conn, workspace, &EngagementRecorded { batch_id, items })?;
         }
         self.tells_addresses = tells_addresses;
         Ok(duplicates)
