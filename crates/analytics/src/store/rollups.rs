@@ -181,19 +181,26 @@ pub fn count(conn: &mut PgConnection, dirty: Dirty) -> QueryResult<bool> {
         // Counting is never urgent, and leaves the other cores to those who wait.
         conn.batch_execute("SET LOCAL max_parallel_workers_per_gather = 0")?;
         let Dirty { workspace_id, hour } = dirty;
+        let mut delete = |table: &str| {
+            sql_query(format!(
+                "DELETE FROM {table} WHERE workspace_id = $1 AND hour = $2"
+            ))
+            .bind::<SqlUuid, _>(workspace_id)
+            .bind::<Timestamptz, _>(hour)
+            .execute(conn)
+        };
+        if delete("rollup_dirty")? == 0 {
+            // Another replica counted it since it was found.
+            return Ok(true);
+        }
         for table in [
-            "rollup_dirty",
             "rollup_counts",
             "rollup_revenue",
             "rollup_values",
             "rollup_hits",
             "rollup_steps",
         ] {
-            let sql = format!("DELETE FROM {table} WHERE workspace_id = $1 AND hour = $2");
-            sql_query(sql)
-                .bind::<SqlUuid, _>(workspace_id)
-                .bind::<Timestamptz, _>(hour)
-                .execute(conn)?;
+            delete(table)?;
         }
         // What was marked by now is seen by what follows; what comes later brings a mark.
         counts(conn, dirty)?;
