@@ -119,8 +119,8 @@ impl Batch {
         !self.tried && self.events().all(plain)
     }
 
-    /// Does the same as [`Batch::write`] for a plain batch of which no event was known before; otherwise it fails, with
-    /// `event_ids_pkey` violated, and nothing is done.
+    /// Does the same as [`Batch::write`] for a plain batch of which no event was known before;
+    /// otherwise it fails, with `event_ids_pkey` violated, and nothing is done.
     pub(super) fn write_at_once(
         &mut self,
         conn: &mut pq::Connection,

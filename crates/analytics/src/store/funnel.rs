@@ -387,7 +387,10 @@ mod tests {
             .collect();
         assert_eq!(reached, [(1, 40, 10), (1, 51, 50)]);
         let who = |ways: &[Way]| people(ways.iter().copied()).collect::<Vec<_>>();
-        assert_eq!((who(&first), who(&ways)), (vec![1, 2], vec![1]));
+        assert_eq!(
+            (who(&first), who(&ways), who(&[])),
+            (vec![1, 2], vec![1], vec![])
+        );
     }
 
     #[test]

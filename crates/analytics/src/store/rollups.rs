@@ -89,13 +89,10 @@ pub fn calm(conn: &mut PgConnection, most: usize) -> QueryResult<Vec<Dirty>> {
              GROUP BY workspace_id, hour ORDER BY hour",
         )
         .load(conn)?;
-        let (calm, busy): (Vec<_>, Vec<_>) = marked.iter().partition(|one| one.marks == 1);
-        let busy: Vec<_> = busy
-            .iter()
-            .map(|one| (one.hour.workspace_id, one.hour.hour))
-            .collect();
-        if !busy.is_empty() {
-            let (workspaces, hours): (Vec<_>, Vec<_>) = busy.iter().copied().unzip();
+        let (calm, busy): (Vec<_>, Vec<_>) = marked.into_iter().partition(|one| one.marks == 1);
+        let busy = busy.iter().map(|one| (one.hour.workspace_id, one.hour.hour));
+        let (workspaces, hours): (Vec<_>, Vec<_>) = busy.clone().unzip();
+        if !hours.is_empty() {
             sql_query(
                 "DELETE FROM rollup_dirty d USING unnest($1::uuid[], $2::timestamptz[]) AS busy (of, hour)
                  WHERE d.workspace_id = busy.of AND d.hour = busy.hour",
@@ -103,7 +100,7 @@ pub fn calm(conn: &mut PgConnection, most: usize) -> QueryResult<Vec<Dirty>> {
             .bind::<Array<SqlUuid>, _>(workspaces)
             .bind::<Array<Timestamptz>, _>(hours)
             .execute(conn)?;
-            touch(conn, busy.into_iter())?;
+            touch(conn, busy)?;
         }
         Ok(calm.iter().take(most).map(|one| one.hour).collect())
     })
