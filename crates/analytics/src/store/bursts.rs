@@ -51,13 +51,16 @@ pub fn of_messages(
 ) -> QueryResult<Vec<Stored>> {
     let window = Duration::milliseconds(rules::BURST_WINDOW_MS.max(rules::CANARY_WINDOW_MS));
     let (workspaces, messages): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+    // The end is a column: of two constants, Postgres takes the time between them for so short that
+    // it would read whatever came in it instead of what came of a message.
     let rows: Vec<(WorkspaceId, EventId, MessageId, i32, DateTime<Utc>)> =
         fixed::<(SqlUuid, SqlUuid, SqlUuid, Int4, Timestamptz)>(
             "SELECT e.workspace_id, e.id, e.message_id, e.link, e.received_at
-             FROM unnest($1::uuid[], $2::uuid[]) AS m (w, id)
+             FROM (SELECT w, id, $4::timestamptz AS until
+                 FROM unnest($1::uuid[], $2::uuid[]) AS m (w, id) OFFSET 0) m
              JOIN events e ON e.workspace_id = m.w AND e.message_id = m.id
              WHERE e.type IN ('click', 'canary') AND e.link IS NOT NULL
-               AND e.received_at >= $3 AND e.received_at <= $4",
+               AND e.received_at >= $3 AND e.received_at <= m.until",
         )
         .bind::<Array<SqlUuid>, _>(workspaces)
         .bind::<Array<SqlUuid>, _>(messages)

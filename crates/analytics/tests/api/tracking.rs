@@ -1,13 +1,17 @@
 //! Links and pixels of mails, and whose hits they are.
 
+use analytics::schema::events;
+use analytics::store::bursts;
 use chrono::Duration;
 use common::events::{EngagementKind, EngagementRecorded};
 use common::token::{Keyring, Purpose};
 use common::values::Secret;
-use common::{CampaignId, MessageId};
+use common::{CampaignId, MessageId, WorkspaceId};
+use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::Jsonb;
+use diesel::sql_types::{BigInt, Jsonb};
 use serde_json::json;
 use testkit::Setup;
 
@@ -247,6 +251,48 @@ async fn a_burst_is_found_across_replicas() {
     });
     futures::future::join_all(hits).await;
     assert_eq!(count(&app, "events WHERE reasons = '{link_burst}'"), 40);
+}
+
+/// Until Postgres has looked at a day's events for the first time, it guesses how many there are of
+/// what; with so many as here, it would rather go through those of a time than look up a mail.
+#[tokio::test]
+async fn a_click_is_compared_with_those_of_its_mail_alone() {
+    let app = App::start().await;
+    let now = app.clock.now();
+    let mut conn = app.connect();
+    for workspace in [WorkspaceId::new(), WorkspaceId::new(), app.workspace] {
+        let clicks = format!(
+            "INSERT INTO events (workspace_id, id, type, occurred_at, received_at, message_id, link,
+                 verdict, reasons, rules_version)
+             SELECT '{workspace}', gen_random_uuid(), 'click', at, at, gen_random_uuid(), 0, 'human', '{{}}', 2
+             FROM generate_series('{now}'::timestamptz - interval '4 s', '{now}', '0.5 ms') AS at"
+        );
+        conn.batch_execute(&clicks).expect("they are written");
+    }
+    conn.batch_execute("SET plan_cache_mode = force_generic_plan")
+        .expect("statements are planned without their values");
+    let mails: Vec<MessageId> = events::table
+        .filter(events::workspace_id.eq(app.workspace))
+        .order(events::received_at.desc())
+        .select(events::message_id.assume_not_null())
+        .limit(30)
+        .load(&mut conn)
+        .expect("they are there");
+    let read = |conn: &mut PgConnection| {
+        sql::<BigInt>(
+            "SELECT (sum(seq_tup_read) + sum(idx_tup_fetch))::bigint
+             FROM pg_stat_xact_user_tables WHERE relname LIKE 'events%'",
+        )
+        .get_result::<i64>(conn)
+    };
+    conn.transaction(|conn| {
+        let before = read(conn)?;
+        let of = mails.iter().map(|mail| (app.workspace, *mail));
+        assert_eq!(bursts::of_messages(conn, of, (now, now))?.len(), 30);
+        assert_eq!(read(conn)? - before, 30);
+        QueryResult::Ok(())
+    })
+    .expect("they are found");
 }
 
 #[derive(QueryableByName)]
