@@ -51,16 +51,18 @@ pub fn of_messages(
 ) -> QueryResult<Vec<Stored>> {
     let window = Duration::milliseconds(rules::BURST_WINDOW_MS.max(rules::CANARY_WINDOW_MS));
     let (workspaces, messages): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
-    // The end is a column: of two constants, Postgres takes the time between them for so short that
-    // it would read whatever came in it instead of what came of a message.
+    // One mail after another, each by `events_of_message`: a plan that is kept outlives the size that
+    // the day had when it was made. And the end is a column, because of two constants Postgres takes
+    // the time between them for so short that it would go through whatever came in it.
     let rows: Vec<(WorkspaceId, EventId, MessageId, i32, DateTime<Utc>)> =
         fixed::<(SqlUuid, SqlUuid, SqlUuid, Int4, Timestamptz)>(
-            "SELECT e.workspace_id, e.id, e.message_id, e.link, e.received_at
+            "SELECT m.w, e.id, m.id, e.link, e.received_at
              FROM (SELECT w, id, $4::timestamptz AS until
-                 FROM unnest($1::uuid[], $2::uuid[]) AS m (w, id) OFFSET 0) m
-             JOIN events e ON e.workspace_id = m.w AND e.message_id = m.id
-             WHERE e.type IN ('click', 'canary') AND e.link IS NOT NULL
-               AND e.received_at >= $3 AND e.received_at <= m.until",
+                 FROM unnest($1::uuid[], $2::uuid[]) AS m (w, id) OFFSET 0) AS m,
+             LATERAL (SELECT e.id, e.link, e.received_at FROM events e
+                 WHERE e.workspace_id = m.w AND e.message_id = m.id
+                     AND e.type IN ('click', 'canary') AND e.link IS NOT NULL
+                     AND e.received_at >= $3 AND e.received_at <= m.until OFFSET 0) AS e",
         )
         .bind::<Array<SqlUuid>, _>(workspaces)
         .bind::<Array<SqlUuid>, _>(messages)
@@ -75,6 +77,8 @@ pub fn of_messages(
     Ok(rows.into_iter().map(stored).collect())
 }
 
+/// Locks the messages. Whatever this transaction asks for is found by its key, so Postgres is also
+/// told not to plan for a table that was empty when it last looked.
 fn lock(conn: &mut PgConnection, messages: &[(WorkspaceId, MessageId)]) -> QueryResult<()> {
     let key = |(_, message): &(WorkspaceId, MessageId)| (message.0.as_u128() % LOCKS) as i64;
     let mut keys: Vec<i64> = messages.iter().map(key).collect();
@@ -82,7 +86,9 @@ fn lock(conn: &mut PgConnection, messages: &[(WorkspaceId, MessageId)]) -> Query
     keys.dedup();
     fixed::<()>(
         "SELECT pg_advisory_xact_lock(hashtext('burst ' || current_schema()), key::int)
-         FROM unnest($1::bigint[]) AS key",
+         FROM set_config('enable_seqscan', 'off', true) AS no_scan,
+             set_config('plan_cache_mode', 'force_generic_plan', true) AS any_value,
+             unnest($1::bigint[]) AS key",
     )
     .bind::<Array<BigInt>, _>(keys)
     .execute(conn)?;
