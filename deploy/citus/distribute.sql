@@ -10,6 +10,7 @@ SELECT create_distributed_table('events', 'workspace_id', colocate_with => 'none
 SELECT create_distributed_table('event_ids', 'workspace_id', colocate_with => 'events');
 
 -- Who is who.
+SELECT create_distributed_table('held_clicks', 'workspace_id', colocate_with => 'events');
 SELECT create_distributed_table('person_links', 'workspace_id', colocate_with => 'events');
 SELECT create_distributed_table('person_emails', 'workspace_id', colocate_with => 'events');
 SELECT create_distributed_table('person_changes', 'workspace_id', colocate_with => 'events');

@@ -78,6 +78,7 @@ impl Service for Analytics {
         let maintenance = jobs::maintain::run(host.clone(), settings.retention_days, settings.past);
         starting.spawn("maintenance", maintenance);
         starting.spawn("roll-up", jobs::roll_up::run(host.clone()));
+        starting.spawn("clicks", jobs::tell::run(host.clone()));
         let visits = Visits::new(&host).await?;
         let flushing = visits.clone().run(host.clone(), settings.visits_flush);
         starting.spawn("visits", flushing);

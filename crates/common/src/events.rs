@@ -176,7 +176,7 @@ events! {
         webhook_id: WebhookId, url: String, reason: String, at: DateTime<Utc>
     }
 
-    /// People opened or clicked; machines are not in it. One event per committed batch and workspace.
+    /// People opened or clicked; machines are not in it.
     EngagementRecorded = "engagement.recorded" of batch_id { batch_id: Uuid, items: Vec<Engagement> }
 }
 

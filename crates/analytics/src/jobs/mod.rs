@@ -4,3 +4,4 @@ pub mod erase;
 pub mod look_up;
 pub mod maintain;
 pub mod roll_up;
+pub mod tell;

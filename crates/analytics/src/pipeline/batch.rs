@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use chassis::{Db, outbox, pq};
 use chrono::{DateTime, Utc};
-use common::events::{Engagement, EngagementRecorded};
-use common::{EventId, WorkspaceId};
+use common::events::{Engagement, EngagementKind, EngagementRecorded};
+use common::{EventId, LeadId, WorkspaceId};
 use diesel::PgConnection;
 use diesel::prelude::*;
 use uuid::Uuid;
@@ -149,14 +149,15 @@ impl Batch {
             self.judge_bursts(conn)?;
         }
         let (rows, duplicates) = self.rows_to_write(fresh);
-        let engagements = engagements(&rows);
+        let (opens, clicks) = (opens(&rows), clicks(&rows));
         let said = rows
             .iter()
             .filter_map(|event| Some((event.workspace_id, event.said.as_deref()?)));
         let said: Vec<_> = said.collect();
         let tells_addresses = !said.is_empty() && store::people::hear(conn, &said)?;
         store::batches::insert(conn, self.id, &rows, &duplicates, now)?;
-        for (workspace, items) in engagements {
+        store::held::hold(conn, &clicks)?;
+        for (workspace, items) in opens {
             let batch_id = self.id;
             outbox::push_quietly(conn, workspace, &EngagementRecorded { batch_id, items })?;
         }
@@ -243,11 +244,11 @@ impl Batch {
     }
 }
 
-/// What people did, by workspace; machines and strangers are not in it.
-fn engagements(rows: &[&Event]) -> BTreeMap<WorkspaceId, Vec<Engagement>> {
+/// What leads opened, by workspace; machines and strangers are not in it.
+fn opens(rows: &[&Event]) -> BTreeMap<WorkspaceId, Vec<Engagement>> {
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for event in rows {
-        if let Some((lead_id, kind)) = event.engagement() {
+        if let Some((lead_id, kind @ EngagementKind::Open)) = event.engagement() {
             let (campaign_id, at) = (event.campaign_id, event.occurred_at);
             found
                 .entry(event.workspace_id)
@@ -261,4 +262,13 @@ fn engagements(rows: &[&Event]) -> BTreeMap<WorkspaceId, Vec<Engagement>> {
         }
     }
     found
+}
+
+/// What leads clicked, unless a scanner did, as far as it is known by now.
+fn clicks<'a>(rows: &[&'a Event]) -> Vec<(LeadId, &'a Event)> {
+    let click = |event: &&'a Event| match event.engagement()? {
+        (lead, EngagementKind::Click) => Some((lead, *event)),
+        (_, EngagementKind::Open) => None,
+    };
+    rows.iter().filter_map(click).collect()
 }

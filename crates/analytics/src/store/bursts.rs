@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Int4, Text, Timestamptz, Uuid as SqlUuid}
 use crate::domain::burst::Click;
 use crate::domain::event::Event;
 use crate::domain::rules;
-use crate::store::rollups;
+use crate::store::{held, rollups};
 
 /// How many locks the messages share. Few enough that a batch of any size fits into Postgres's
 /// lock table, many enough that unrelated messages seldom wait for each other.
@@ -95,7 +95,8 @@ fn lock(conn: &mut PgConnection, messages: &[(WorkspaceId, MessageId)]) -> Query
     Ok(())
 }
 
-/// Judges stored clicks to be a scanner's. The reason is added where it is new; verdicts of other machines stay.
+/// Judges stored clicks to be a scanner's, of which nobody is told then. The reason is added where it
+/// is new; verdicts of other machines stay.
 pub fn accuse<'a>(
     conn: &mut PgConnection,
     clicks: impl Iterator<Item = &'a Stored>,
@@ -112,6 +113,7 @@ pub fn accuse<'a>(
     }
     let received = workspaces.iter().copied().zip(times.iter().copied());
     rollups::touch(conn, received)?;
+    held::forget(conn, &workspaces, &ids)?;
     sql_query(
         "UPDATE events e
          SET verdict = CASE e.verdict WHEN 'human' THEN 'scanner' ELSE e.verdict END,

@@ -10,6 +10,7 @@ pub mod events;
 pub mod exports;
 pub mod funnel;
 pub mod goals;
+pub mod held;
 pub mod ids;
 pub mod live;
 pub mod packed;

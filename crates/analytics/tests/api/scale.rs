@@ -30,7 +30,7 @@ const STAY: [(&str, &str); 12] = [
 ];
 
 /// Queries that ask for rows of all workspaces, and why.
-const OF_ALL: [(&str, &str); 10] = [
+const OF_ALL: [(&str, &str); 11] = [
     (
         "SELECT workspace_id, hour, count(*) AS marks FROM rollup_dirty",
         "what is calm and to be counted next",
@@ -42,6 +42,10 @@ const OF_ALL: [(&str, &str); 10] = [
     (
         "SELECT DISTINCT workspace_id, hour FROM rollup_dirty ORDER BY hour LIMIT $1",
         "what is to be counted next",
+    ),
+    (
+        "SELECT workspace_id FROM held_clicks WHERE tell_at <= $1",
+        "whose clicks others are told of next",
     ),
     (
         "SELECT workspace_id FROM person_changes LIMIT 1",

@@ -1,13 +1,16 @@
 //! Links and pixels of mails, and whose hits they are.
 
+use std::collections::BTreeSet;
+
 use analytics::domain::event::Event;
+use analytics::jobs::tell;
 use analytics::schema::events;
 use analytics::store::bursts;
 use chrono::Duration;
 use common::events::{EngagementKind, EngagementRecorded};
 use common::token::{Keyring, Purpose};
 use common::values::Secret;
-use common::{CampaignId, MessageId, WorkspaceId};
+use common::{CampaignId, LeadId, MessageId, WorkspaceId};
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -320,13 +323,16 @@ struct Told {
     data: serde_json::Value,
 }
 
-#[tokio::test]
-async fn what_people_did_is_told_to_the_other_services() {
-    let app = App::start().await;
-    let mail = Mail::of(&app, CampaignId::new());
-    browse(&app, &mail.pixel(&app)).await;
-    browse(&app, &mail.link(&app, 0)).await;
-    assert_eq!(app.events(), ["engagement.recorded", "engagement.recorded"]);
+/// Tells others of the clicks that they may be told of so much later: the clock of the service
+/// stands still, so that it does not tell them itself meanwhile.
+fn tell(app: &App, later: Duration) {
+    let told = |conn: &mut PgConnection| tell::round(conn, app.clock.now() + later);
+    let mut conn = app.connect();
+    while conn.transaction(told).expect("clicks are told of") {}
+}
+
+/// Who was told to have done what with which campaign, in order.
+fn told(app: &App) -> Vec<(LeadId, Option<CampaignId>, EngagementKind)> {
     let told: Vec<Told> = sql_query("SELECT data FROM outbox ORDER BY seq")
         .load(&mut app.connect())
         .expect("the outbox can be read");
@@ -334,17 +340,67 @@ async fn what_people_did_is_told_to_the_other_services() {
         let event: EngagementRecorded = serde_json::from_value(row.data).expect("an engagement");
         event.items
     });
-    let told: Vec<_> = told
-        .map(|item| (item.lead_id, item.campaign_id, item.kind))
-        .collect();
+    told.map(|item| (item.lead_id, item.campaign_id, item.kind))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_people_did_is_told_to_the_other_services() {
+    let app = App::start().await;
+    let mail = Mail::of(&app, CampaignId::new());
+    browse(&app, &mail.pixel(&app)).await;
+    browse(&app, &mail.link(&app, 0)).await;
+    assert_eq!(app.events(), ["engagement.recorded"]);
+    tell(&app, Duration::milliseconds(1_999));
+    assert_eq!(app.events(), ["engagement.recorded"], "it is too early");
+    tell(&app, Duration::seconds(2));
+    assert_eq!(app.events(), ["engagement.recorded", "engagement.recorded"]);
     let campaign = Some(mail.campaign);
     assert_eq!(
-        told,
+        told(&app),
         [
             (mail.lead, campaign, EngagementKind::Open),
             (mail.lead, campaign, EngagementKind::Click)
         ]
     );
+    assert_eq!(count(&app, "held_clicks"), 0);
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_the_first_click_of_a_scanner() {
+    let app = App::start().await;
+    let campaign = CampaignId::new();
+    let (scanned, read) = (Mail::of(&app, campaign), Mail::of(&app, campaign));
+    browse(&app, &scanned.link(&app, 0)).await;
+    browse(&app, &read.link(&app, 0)).await;
+    assert_eq!(count(&app, "held_clicks"), 2);
+    app.clock.advance(Duration::milliseconds(900));
+    browse(&app, &scanned.link(&app, 1)).await;
+    browse(&app, &read.link(&app, 0)).await;
+    tell(&app, Duration::seconds(2));
+    let click = (read.lead, Some(campaign), EngagementKind::Click);
+    assert_eq!(told(&app), [click, click]);
+}
+
+#[tokio::test]
+async fn replicas_tell_of_each_click_once() {
+    let app = App::start().await;
+    for _ in 0..20 {
+        browse(&app, &Mail::of(&app, CampaignId::new()).link(&app, 0)).await;
+    }
+    let later = Duration::seconds(2);
+    let now = app.clock.now() + later;
+    let (mut one, mut other) = (app.connect(), app.connect());
+    one.begin_test_transaction().expect("it begins");
+    assert_eq!(tell::round(&mut one, now), Ok(true));
+    // What one replica has taken and not told yet, another neither takes nor waits for.
+    let taken = other.transaction(|conn| tell::round(conn, now));
+    assert_eq!(taken, Ok(false));
+    drop(one);
+    tell(&app, later);
+    let told = told(&app);
+    let leads: BTreeSet<_> = told.iter().map(|(lead, ..)| *lead).collect();
+    assert_eq!((told.len(), leads.len()), (20, 20));
 }
 
 #[tokio::test]
