@@ -1,4 +1,4 @@
-//! Tells other services what people clicked, once it is known that no scanner did.
+//! Tells other services what people clicked, once a burst would have shown that a scanner did.
 
 use std::time::Duration;
 

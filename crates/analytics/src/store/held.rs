@@ -1,4 +1,4 @@
-//! Clicks that nobody is told of until the next ones cannot show any more that they are a scanner's.
+//! Clicks that nobody is told of until they can be part of no burst any more.
 
 use chassis::sql::fixed;
 use chrono::{DateTime, Duration, Utc};
@@ -66,6 +66,8 @@ pub fn forget(
 
 /// Takes clicks of one workspace of which others are to be told by now, at most `limit`; nothing if
 /// there are none. What another replica takes is passed over.
+///
+/// Planned anew each time: how many are held changes by the second.
 pub fn take(
     conn: &mut PgConnection,
     now: DateTime<Utc>,

@@ -337,13 +337,8 @@ pub fn follow_changes(
     now: DateTime<Utc>,
     limit: i64,
 ) -> QueryResult<usize> {
-    #[derive(QueryableByName)]
-    struct Whose {
-        #[diesel(sql_type = SqlUuid)]
-        workspace_id: WorkspaceId,
-    }
-    let whose = sql_query("SELECT workspace_id FROM person_changes LIMIT 1");
-    let Some(Whose { workspace_id }) = whose.get_result(conn).optional()? else {
+    let whose = fixed::<SqlUuid>("SELECT workspace_id FROM person_changes LIMIT 1");
+    let Some(workspace) = whose.get_result::<WorkspaceId>(conn).optional()? else {
         return Ok(0);
     };
     sql_query(
@@ -361,6 +356,6 @@ pub fn follow_changes(
     )
     .bind::<Timestamptz, _>(now - Duration::days(REMEMBERED_DAYS))
     .bind::<BigInt, _>(limit)
-    .bind::<SqlUuid, _>(workspace_id)
+    .bind::<SqlUuid, _>(workspace)
     .execute(conn)
 }
