@@ -50,10 +50,16 @@ fn mark(database: &Database) -> i64 {
     row.first().map_or(0, |row| row.number)
 }
 
+/// The database knows which one it is. The service answers before that, and a backup of then would
+/// be at home anywhere.
+async fn looked_at(database: &Database) {
+    eventually("a first look", || async { mark(database) > 0 }).await;
+}
+
 /// Redis remembers a mark later than what the database holds now. Marks alone do not tell: each new
 /// connection makes one too, and tells nobody.
 async fn remembered(database: &Database) {
-    eventually("a first look", || async { mark(database) > 0 }).await;
+    looked_at(database).await;
     let now = mark(database);
     let key = format!("clarion:ledger:{}", instance(database));
     let client = redis::Client::open(Servers::shared().redis.url()).expect("a URL");
@@ -75,6 +81,7 @@ impl World {
         campaign.order("pause").await;
         campaign.hand_over(&PEOPLE.map(person)).await;
         campaign.order("complete").await;
+        looked_at(&self.app.database).await;
         let dump = self.app.database.dump();
         campaign.order("resume").await;
         campaign.until("everybody is mailed", |s| s.settled).await;
