@@ -92,9 +92,11 @@ describe("autosave", () => {
 
   it("takes up what an earlier page could not save, unless somebody changed it since", async () => {
     const save = vi.fn<Save>().mockResolvedValue(answer('"2"'));
-    begin(save, shelf({ etag: '"1"', changes: { name: "A" } }));
+    const taken = begin(save, shelf({ etag: '"1"', changes: { name: "A" } }));
+    expect(taken.autosave.state.kind).toBe("waiting");
     await vi.runAllTimersAsync();
     expect(save).toHaveBeenCalledExactlyOnceWith({ name: "A" }, '"1"');
+    expect(taken.autosave.state.kind).toBe("saved");
     const { autosave } = begin(save, shelf({ etag: '"0"', changes: { name: "A" } }));
     await vi.runAllTimersAsync();
     expect([autosave.state.kind, save.mock.calls.length]).toEqual(["conflict", 1]);

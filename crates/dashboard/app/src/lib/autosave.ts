@@ -34,9 +34,12 @@ interface Ways<T> {
   patience?: number;
 }
 
+/** How it stands at the start: what an earlier page kept is not saved. */
+export const firstState = (shelf: Shelf): SaveState => ({ kind: shelf.get() ? "waiting" : "saved" });
+
 /** Saves changes a while after they were made: one request at a time, nothing lost, nobody overwritten. */
 export class Autosave<T extends object> {
-  state: SaveState = { kind: "saved" };
+  state: SaveState;
   etag: string | undefined;
   private changes: Partial<T> = {};
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -44,6 +47,7 @@ export class Autosave<T extends object> {
 
   constructor(private readonly ways: Ways<T>, etag: string | undefined) {
     this.etag = etag;
+    this.state = firstState(ways.shelf);
     const kept = ways.shelf.get();
     if (!kept) return;
     this.changes = kept.changes as Partial<T>;

@@ -1,7 +1,7 @@
 import { useBlocker } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import type { ProblemError } from "../api/problem";
-import { Autosave, browserShelf, type SaveState, type Saved } from "./autosave";
+import { Autosave, browserShelf, firstState, type SaveState, type Saved } from "./autosave";
 
 interface Opened<T> {
   /** Where this browser keeps what is not saved. */
@@ -30,7 +30,7 @@ export interface Editing<T> {
 
 /** A draft that saves itself. Leaving the page saves first; what cannot be saved waits in this browser. */
 export function useDraft<T extends object>({ shelf, value, etag, save }: Opened<T>): Editing<T> {
-  const [state, setState] = useState<SaveState>({ kind: "saved" });
+  const [state, setState] = useState<SaveState>(() => firstState(browserShelf(shelf)));
   const [draft, setDraft] = useState(value);
   const saver = useRef<Autosave<T> | null>(null);
   const newest = useRef(save);
