@@ -149,6 +149,7 @@ impl Service for Gateway {
 
     async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let shared = Arc::clone(&self.shared);
+        upstream::look_up(shared.table.load_full().pools()).await;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(table::watch(Arc::clone(&shared)));
         tasks.spawn(upstream::watch(Arc::clone(&shared)));

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Table;
 use crate::gate::Shared;
+use crate::upstream;
 
 /// How often the file is looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
         let now = stamp(&path);
         if asked || (now.is_some() && now != known) {
             known = now;
-            reload(&shared, &path);
+            reload(&shared, &path).await;
         }
     }
 }
@@ -47,7 +48,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     Some((found.modified().ok()?, found.len()))
 }
 
-fn reload(shared: &Shared, path: &Path) {
+async fn reload(shared: &Shared, path: &Path) {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
@@ -60,6 +61,7 @@ fn reload(shared: &Shared, path: &Path) {
     match Table::read(&text, &shared.urls, tls, known.pools()) {
         Ok(table) => {
             tracing::info!(path = %path.display(), routes = table.routes().len(), "new routes");
+            upstream::look_up(table.pools()).await;
             shared.take(table);
         }
         Err(error) => {

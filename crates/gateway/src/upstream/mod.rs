@@ -15,4 +15,4 @@ pub(crate) use idle::Idle;
 pub(crate) use pool::{Place, Pool, Pools};
 pub(crate) use send::{Answer, Call, Payload, send};
 pub(crate) use stream::Secure;
-pub(crate) use watch::watch;
+pub(crate) use watch::{look_up, watch};

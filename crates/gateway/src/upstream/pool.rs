@@ -202,6 +202,11 @@ impl Pool {
         };
         self.places.iter().any(is_name)
     }
+
+    /// Whether its names lead to nobody, or were not looked up yet.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.has_names() && self.replicas.load().is_empty()
+    }
 }
 
 /// A name with addresses of both families names the same replicas twice.
@@ -292,8 +297,9 @@ mod tests {
             secure: None,
         };
         let pool = Pool::new("x", vec![place], "/");
-        assert!(pool.has_names() && pool.replicas().is_empty());
+        assert!(pool.is_lost());
         pool.resolve().await;
+        assert!(!pool.is_lost());
         let first = pool.replicas();
         assert_eq!(first[0].host.as_ref(), "localhost:7");
         pool.resolve().await;

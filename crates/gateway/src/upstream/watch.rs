@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio::time::timeout;
 
 use super::connection::{Connection, Failure};
-use super::pool::Pool;
+use super::pool::{Pool, Pools};
 use super::replica::Replica;
 use crate::gate::Shared;
 
@@ -15,6 +15,16 @@ use crate::gate::Shared;
 const CHECK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK_UP_EVERY: u32 = 5;
+/// How long a start or a new table waits for its names.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// Looks up the names that were not looked up yet, so that whoever asks at once is answered. Name
+/// servers that are slow are not waited for.
+pub(crate) async fn look_up(pools: &Pools) {
+    let unknown = pools.values().filter(|pool| pool.is_lost());
+    let looking = join_all(unknown.map(|pool| pool.resolve()));
+    timeout(FIRST_LOOK, looking).await.ok();
+}
 
 /// Works until the gateway stops.
 pub(crate) async fn watch(shared: Arc<Shared>) {
@@ -26,8 +36,7 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
             _ = join_all(pools) => {}
         }
         // A name that nobody answers for is looked up sooner.
-        let lost = |pool: &Arc<Pool>| pool.has_names() && pool.replicas().is_empty();
-        let pause = match table.pools().values().any(lost) {
+        let pause = match table.pools().values().any(|pool| pool.is_lost()) {
             true => Duration::from_millis(200),
             false => CHECK,
         };
@@ -39,7 +48,7 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
 }
 
 async fn look(pool: &Pool, round: u32) {
-    if pool.has_names() && (pool.replicas().is_empty() || round.is_multiple_of(LOOK_UP_EVERY)) {
+    if pool.is_lost() || (pool.has_names() && round.is_multiple_of(LOOK_UP_EVERY)) {
         pool.resolve().await;
     }
     let replicas = pool.replicas();
