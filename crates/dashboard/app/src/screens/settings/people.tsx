@@ -35,10 +35,13 @@ const written = (role: Role, role_id?: string | null) => (role_id ? OWN + role_i
 const read = (value: string): { role: Role; role_id?: string } =>
   value.startsWith(OWN) ? { role: "custom", role_id: value.slice(OWN.length) } : { role: value as Role };
 
-function RoleOptions({ own }: { own: CustomRole[] | undefined }) {
+/** `chosen` may be an own role that is not known yet: a choice that names none of its options would show the first, an owner. */
+function RoleOptions({ own, chosen }: { own: CustomRole[] | undefined; chosen: string }) {
   const { t } = useTranslation();
+  const unknown = chosen.startsWith(OWN) && !own?.some((role) => written("custom", role.id) === chosen);
   return (
     <>
+      {unknown && <option value={chosen}>{t("roles.custom")}</option>}
       {ROLES.map((role) => <option key={role} value={role}>{t(`roles.${role}`)}</option>)}
       {own && own.length > 0 && (
         <optgroup label={t("ownRoles.title")}>{own.map((role) => <option key={role.id} value={written("custom", role.id)}>{role.name}</option>)}</optgroup>
@@ -89,13 +92,14 @@ function Members() {
             <thead><tr><th scope="col">{t("people.name")}</th><th scope="col">{t("people.role")}</th><th scope="col" className="end">{t("lists.since")}</th><th scope="col"><span className="visually-hidden">{t("common.actions")}</span></th></tr></thead>
             <tbody>{items.map((user) => {
               const self = user.id === session?.user.id;
+              const chosen = written(user.role, user.role_id);
               return (
                 <tr key={user.id}>
                   <td><strong className="break">{user.name}</strong><div className="small muted break">{user.email}</div></td>
                   <td>
-                    <select className="input" style={{ inlineSize: "auto", maxInlineSize: 180 }} aria-label={t("people.roleOf", { name: user.name })} value={written(user.role, user.role_id)}
+                    <select className="input" style={{ inlineSize: "auto", maxInlineSize: 180 }} aria-label={t("people.roleOf", { name: user.name })} value={chosen}
                       disabled={self || !write || change.isPending} onChange={(event) => change.mutate({ id: user.id, role: event.target.value })}>
-                      <RoleOptions own={own.data} />
+                      <RoleOptions own={own.data} chosen={chosen} />
                     </select>
                   </td>
                   <td className="end muted nowrap"><Ago at={user.created_at} /></td>
@@ -123,7 +127,7 @@ function RoleField({ value, own, onChange }: { value: string; own: CustomRole[] 
   const { t } = useTranslation();
   return (
     <SelectField label={t("people.role")} value={value} hint={t(`roleHints.${read(value).role}`)} onChange={(event) => onChange(event.target.value)}>
-      <RoleOptions own={own} />
+      <RoleOptions own={own} chosen={value} />
     </SelectField>
   );
 }
