@@ -28,7 +28,8 @@ pub(crate) async fn look_up(pools: &Pools) {
 
 /// Works until the gateway stops.
 pub(crate) async fn watch(shared: Arc<Shared>) {
-    for round in 0_u32.. {
+    // The start has looked names up already.
+    for round in 1_u32.. {
         let table = shared.table.load_full();
         let pools = table.pools().values().map(|pool| look(pool, round));
         tokio::select! {

@@ -35,7 +35,7 @@ interface Ways<T> {
 }
 
 /** How it stands at the start: what an earlier page kept is not saved. */
-export const firstState = (shelf: Shelf): SaveState => ({ kind: shelf.get() ? "waiting" : "saved" });
+export const firstState = (kept: ReturnType<Shelf["get"]>): SaveState => ({ kind: kept ? "waiting" : "saved" });
 
 /** Saves changes a while after they were made: one request at a time, nothing lost, nobody overwritten. */
 export class Autosave<T extends object> {
@@ -47,8 +47,8 @@ export class Autosave<T extends object> {
 
   constructor(private readonly ways: Ways<T>, etag: string | undefined) {
     this.etag = etag;
-    this.state = firstState(ways.shelf);
     const kept = ways.shelf.get();
+    this.state = firstState(kept);
     if (!kept) return;
     this.changes = kept.changes as Partial<T>;
     if (kept.etag === etag) this.later(0);

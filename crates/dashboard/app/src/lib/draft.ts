@@ -30,7 +30,7 @@ export interface Editing<T> {
 
 /** A draft that saves itself. Leaving the page saves first; what cannot be saved waits in this browser. */
 export function useDraft<T extends object>({ shelf, value, etag, save }: Opened<T>): Editing<T> {
-  const [state, setState] = useState<SaveState>(() => firstState(browserShelf(shelf)));
+  const [state, setState] = useState<SaveState>(() => firstState(browserShelf(shelf).get()));
   const [draft, setDraft] = useState(value);
   const saver = useRef<Autosave<T> | null>(null);
   const newest = useRef(save);
